@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PORT   ?= 8000
+CONFIG ?= configs/nano.yaml
+EXTRAS := [test,check]
+
+.PHONY: serve test check clean
+
+serve: $(VENV)/.server  ## run the server; PORT= and CONFIG= change where and what
+	$(BIN)/electron-server serve --config $(CONFIG) --port $(PORT)
+
+test: $(VENV)/.tools
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.tools  ## style, types, layout
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layout.py
+
+clean:
+	rm -rf $(VENV)
+
+# torchvision, torchaudio and torchcodec come with vLLM but are not used for text. Where pip found a CPU build of torch, theirs
+# do not match it and, imported by the way, keep vLLM from importing: then they have to go.
+define install
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --editable '.$(1)'
+	for package in torchvision torchaudio torchcodec; do \
+	  $(BIN)/python -c "import $$package" 2>/dev/null || $(BIN)/pip uninstall --yes --quiet $$package; \
+	done
+endef
+
+$(VENV)/.server: pyproject.toml
+	$(call install)
+	touch $@
+
+$(VENV)/.tools: pyproject.toml
+	$(call install,$(EXTRAS))
+	touch $@ $(VENV)/.server

@@ -1,0 +1,1 @@
+"""Who gets in: one slot for each request at work."""

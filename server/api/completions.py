@@ -1,0 +1,92 @@
+"""`POST …/chat/completions` and `POST …/completions`."""
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from server.api.body import read_json
+from server.api.disconnect import CallerGone, unless_disconnected
+from server.api.render import Answer, ChatRenderer, CompletionRenderer, Renderer
+from server.api.sse import EventStream
+from server.lifecycle import Lifecycle
+from server.protocol import ChatRequest, CompletionRequest, parse_chat, parse_completion
+from server.protocol.responses import ChatCompletion, Completion, ErrorEnvelope
+from server.protocol.schema import chat_schema, completion_schema
+from server.records import Event
+from server.settings import HttpSettings
+
+CLIENT_CLOSED_REQUEST = 499  # seen by nobody: the caller has gone
+
+AnyRequest = ChatRequest | CompletionRequest
+
+
+def completions_router(lifecycle: Lifecycle, http: HttpSettings) -> APIRouter:
+    router = APIRouter()
+    error = {"model": ErrorEnvelope}
+
+    def documented(schema: dict[str, Any], answer: type) -> dict[str, Any]:
+        body = {"required": True, "content": {"application/json": {"schema": schema}}}
+        errors = {status: error for status in (400, 413, 415, 500, 502, 503)}
+        stream = {"text/event-stream": {"schema": {"type": "string"}}}
+        return {
+            "openapi_extra": {"requestBody": body},
+            "responses": {200: {"model": answer, "content": stream}, **errors},
+            "response_class": Response,
+        }
+
+    @router.post("/chat/completions", **documented(chat_schema(), ChatCompletion))
+    async def chat_completions(request: Request) -> Response:
+        """Answer a conversation, whole or as a stream of server-sent events."""
+        loaded = lifecycle.loaded
+        parsed = parse_chat(await read_json(request, http.max_body), loaded.limits)
+        answer = _answer(request, parsed, "chatcmpl-", loaded.fingerprint)
+        return await _respond(request, parsed, ChatRenderer(answer))
+
+    @router.post("/completions", **documented(completion_schema(), Completion))
+    async def completions(request: Request) -> Response:
+        """Continue a text. In it the markers of the chat template mean nothing."""
+        loaded = lifecycle.loaded
+        parsed = parse_completion(await read_json(request, http.max_body), loaded.limits)
+        answer = _answer(request, parsed, "cmpl-", loaded.fingerprint)
+        return await _respond(request, parsed, CompletionRenderer(answer))
+
+    async def _respond(request: Request, parsed: AnyRequest, renderer: Renderer) -> Response:
+        request_id: str = request.state.request_id
+        events = lifecycle.loaded.pipeline.run(parsed, request_id)
+        if parsed.stream:
+            return EventStream(_rendered(events, renderer.chunks), http.ping_interval, request_id)
+        try:
+            collected = await unless_disconnected(request.receive, _all(events))
+        except CallerGone:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        return Response(renderer.whole(collected), media_type="application/json")
+
+    return router
+
+
+def _answer(request: Request, parsed: AnyRequest, prefix: str, fingerprint: str) -> Answer:
+    return Answer(
+        id=prefix + request.state.request_id.replace("-", ""),
+        created=int(time.time()),
+        model=parsed.model,
+        fingerprint=fingerprint,
+        logprobs=parsed.wants_logprobs,
+        include_usage=parsed.include_usage,
+    )
+
+
+async def _rendered(
+    events: AsyncGenerator[Event, None], chunks: Callable[[Event], list[bytes]]
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        async for event in events:
+            yield b"".join(chunks(event))
+
+
+async def _all(events: AsyncGenerator[Event, None]) -> list[Event]:
+    async with aclosing(events):
+        return [event async for event in events]

@@ -1,0 +1,37 @@
+"""`GET …/models` and `GET …/models/{id}`."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from server.errors import NotFound
+from server.lifecycle import Lifecycle
+from server.protocol.responses import ErrorEnvelope, Model, ModelList
+
+
+def models_router(lifecycle: Lifecycle) -> APIRouter:
+    router = APIRouter()
+    loading: dict[int | str, dict[str, Any]] = {503: {"model": ErrorEnvelope}}
+
+    @router.get("/models", response_model=ModelList, responses=loading)
+    async def models() -> ModelList:
+        """The model, under each of its served names."""
+        return ModelList(object="list", data=_models())
+
+    @router.get("/models/{model_id:path}", response_model=Model, responses={404: {"model": ErrorEnvelope}, **loading})
+    async def model(model_id: str) -> Model:
+        """One model by name."""
+        for known in _models():
+            if known.id == model_id:
+                return known
+        raise NotFound(f"There is no model named `{model_id[:80]}` here.")
+
+    def _models() -> list[Model]:
+        loaded = lifecycle.loaded
+        window = loaded.pipeline.engine.context_window
+        return [
+            Model(id=name, object="model", created=loaded.created, owned_by="electron-server", max_model_len=window)
+            for name in loaded.limits.served_names
+        ]
+
+    return router

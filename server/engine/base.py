@@ -1,0 +1,45 @@
+"""What the rest of the house asks of an engine."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+from server.records import Delta, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """A moment of the scheduler. `kv_cache_usage` from 0 to 1."""
+
+    running: int
+    waiting: int
+    kv_cache_usage: float
+
+
+class Engine(Protocol):
+    """A loaded model that continues prompts."""
+
+    @property
+    def context_window(self) -> int:
+        """Most tokens that prompt and output may have together."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Token ids are below this."""
+
+    def generate(self, prompt: Prompt, request_id: str) -> AsyncGenerator[Delta, None]:
+        """Continue a prompt. Closing the generator stops the work and frees its KV blocks.
+
+        Raises:
+            InvalidRequest: the engine refuses this request.
+            EngineFailed: the engine died, or gave up on this request.
+        """
+
+    def stats(self) -> EngineStats:
+        """The latest figures that the scheduler reported."""
+
+    async def check(self) -> None:
+        """Raises EngineFailed when the engine is dead."""
+
+    async def close(self) -> None:
+        """Stop the engine and its processes."""

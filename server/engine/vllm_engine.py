@@ -1,0 +1,88 @@
+"""vLLM's AsyncLLM behind our contract. The scheduler and the model run in vLLM's own process."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from vllm.config import VllmConfig
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.exceptions import GracefulHTTPError, VLLMClientError
+from vllm.usage.usage_lib import UsageContext
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.metrics.loggers import StatLoggerBase
+from vllm.v1.metrics.stats import SchedulerStats
+
+from server.engine.base import EngineStats
+from server.engine.convert import to_delta, to_input, to_params
+from server.errors import Detail, EngineFailed, InvalidRequest, Unavailable
+from server.records import Delta, Prompt
+
+
+class LatestStats(StatLoggerBase):
+    """Keeps the scheduler's last report."""
+
+    def __init__(self, vllm_config: VllmConfig, engine_index: int = 0) -> None:
+        self.stats = EngineStats(running=0, waiting=0, kv_cache_usage=0.0)
+
+    def record(self, scheduler_stats: SchedulerStats | None, *_: Any, **__: Any) -> None:
+        if scheduler_stats is None:
+            return
+        waiting = scheduler_stats.num_waiting_reqs + scheduler_stats.num_skipped_waiting_reqs
+        self.stats = EngineStats(scheduler_stats.num_running_reqs, waiting, scheduler_stats.kv_cache_usage)
+
+    def log_engine_initialized(self) -> None:
+        """Nothing to say."""
+
+
+class VllmEngine:
+    """One model on one engine core.
+
+    Building it takes as long as loading the model and blocks: call it in a thread.
+
+    token_bytes: the exact bytes of every token id, for logprobs.
+    """
+
+    def __init__(self, args: AsyncEngineArgs, token_bytes: Sequence[bytes]) -> None:
+        config = args.create_engine_config(UsageContext.OPENAI_API_SERVER)
+        self._latest = LatestStats(config)
+        self._llm = AsyncLLM.from_vllm_config(
+            config,
+            usage_context=UsageContext.OPENAI_API_SERVER,
+            stat_loggers=[lambda *_: self._latest],
+            disable_log_stats=args.disable_log_stats,
+        )
+        self._token_bytes = token_bytes
+        self.context_window: int = config.model_config.max_model_len
+        self.vocab_size: int = config.model_config.get_vocab_size()
+
+    async def generate(self, prompt: Prompt, request_id: str) -> AsyncGenerator[Delta, None]:
+        params = to_params(prompt.sampling, prompt.grammar)
+        outputs = self._llm.generate(to_input(prompt), params, request_id)
+        try:
+            async with aclosing(outputs):
+                async for output in outputs:
+                    yield to_delta(output, prompt.sampling, self._token_bytes)
+        except GracefulHTTPError as error:
+            raise Unavailable(str(error)) from error
+        except VLLMClientError as error:
+            raise InvalidRequest.of([Detail("custom", str(error), _path(error))]) from error
+        except (EngineDeadError, EngineGenerateError) as error:
+            raise EngineFailed("The engine failed while it worked on this request.") from error
+
+    def stats(self) -> EngineStats:
+        return self._latest.stats
+
+    async def check(self) -> None:
+        try:
+            await self._llm.check_health()
+        except EngineDeadError as error:
+            raise EngineFailed("The engine is dead.") from error
+
+    async def close(self) -> None:
+        self._llm.shutdown()
+
+
+def _path(error: VLLMClientError) -> tuple[str, ...]:
+    parameter = getattr(error, "parameter", None)
+    return (parameter,) if isinstance(parameter, str) else ()

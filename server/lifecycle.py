@@ -1,0 +1,148 @@
+"""From loading to closed."""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
+
+from server.admission.gate import Gate
+from server.errors import EngineFailed, Unavailable
+from server.nano import model_path
+from server.parsing import detect
+from server.pipeline import Pipeline
+from server.prompt import load_prompt_builder
+from server.protocol import Limits
+from server.records import Prompt, Sampling
+from server.settings import Settings
+from server.telemetry.requests import log_record
+
+logger = logging.getLogger("server.lifecycle")
+
+Phase = Literal["loading", "warming", "ready", "failed", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What exists once the model does. `created` in seconds since the epoch."""
+
+    pipeline: Pipeline
+    limits: Limits
+    fingerprint: str
+    created: int
+
+
+Loader = Callable[[Settings, Executor], Loaded]
+
+
+def load(settings: Settings, workers: Executor) -> Loaded:
+    """Load tokenizer and engine. Blocks for as long as that takes."""
+    # Imported here since the import alone takes seconds, in which the listener can already say that it is loading.
+    from server.engine.options import engine_args
+    from server.engine.vllm_engine import VllmEngine
+
+    model = settings.model
+    path = model.path or str(model_path())
+    prompts = load_prompt_builder(
+        path,
+        context_window=model.context_window,
+        overflow=model.overflow,
+        chat_template=model.chat_template,
+        template_kwargs=model.template_kwargs,
+        revision=model.revision,
+    )
+    tool_format = detect(prompts.chat_template) if model.tool_format == "auto" else model.tool_format
+    logger.info("loading %s, tool calls as %s", path, tool_format)
+    engine = VllmEngine(engine_args(path, model, settings.engine), prompts.token_bytes)
+    gate = Gate(settings.admission)
+    pipeline = Pipeline(prompts, engine, gate, tool_format, workers, time.monotonic, log_record)
+    limits = Limits(served_names=model.served_names, vocab_size=engine.vocab_size)
+    return Loaded(pipeline, limits, _fingerprint(path, settings), int(time.time()))
+
+
+class Lifecycle:
+    """Loads in the background, so that probes are answered meanwhile, and closes what it loaded.
+
+    on_failure: called once, when the model cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        workers: Executor,
+        loader: Loader = load,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.phase: Phase = "loading"
+        self._settings = settings
+        self._workers = workers
+        self._loader = loader
+        self._on_failure = on_failure
+        self._loaded: Loaded | None = None
+        self._loading: asyncio.Task[None] | None = None
+
+    @property
+    def loaded(self) -> Loaded:
+        """
+        Raises:
+            Unavailable: not ready; the message says why.
+        """
+        if self._loaded is None or self.phase != "ready":
+            raise Unavailable(f"The server is not ready: {self.phase}.")
+        return self._loaded
+
+    async def check_alive(self) -> None:
+        """
+        Raises:
+            EngineFailed: the engine is dead, or never came to life.
+        """
+        if self.phase == "failed":
+            raise EngineFailed("The model could not be loaded.")
+        if self._loaded is not None:
+            await self._loaded.pipeline.engine.check()
+
+    def start(self) -> None:
+        self._loading = asyncio.create_task(self._load())
+
+    async def close(self) -> None:
+        self.phase = "closed"
+        if self._loading is not None:
+            await asyncio.gather(self._loading, return_exceptions=True)  # an engine half loaded cannot be abandoned
+        if self._loaded is not None:
+            await self._loaded.pipeline.engine.close()
+
+    async def _load(self) -> None:
+        started = time.monotonic()
+        try:
+            self._loaded = await asyncio.to_thread(self._loader, self._settings, self._workers)
+            await self._enter("warming")
+            await _warm_up(self._loaded.pipeline)
+        except Exception:
+            logger.exception("the model could not be loaded")
+            self.phase = "failed"
+            self._on_failure()
+            return
+        await self._enter("ready")
+        logger.info("ready after %.1f s", time.monotonic() - started)
+
+    async def _enter(self, phase: Phase) -> None:
+        if self.phase != "closed":
+            self.phase = phase
+
+
+async def _warm_up(pipeline: Pipeline) -> None:
+    """One real generation: whatever is compiled or allocated at first use is, before a caller waits for it."""
+    prompt = Prompt(token_ids=[0] * 32, sampling=Sampling(max_tokens=2, ignore_eos=True))
+    async with aclosing(pipeline.engine.generate(prompt, "warm-up")) as deltas:
+        async for _ in deltas:
+            pass
+
+
+def _fingerprint(path: str, settings: Settings) -> str:
+    """Changes when the model or a setting that may change its output does."""
+    facts = settings.model_dump_json(include={"model", "engine"})
+    return "fp_" + hashlib.sha256(f"{path} {facts}".encode()).hexdigest()[:12]

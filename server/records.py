@@ -1,0 +1,136 @@
+"""What the stages hand on to one another: frozen, without behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to draw the next token; the engine's own defaults where a field has one. Ranges: see `protocol`."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    include_stop_str_in_output: bool = False
+    ignore_eos: bool = False
+    min_tokens: int = 0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    logprobs: int | None = None  # alternatives per token; 0: the chosen token alone; None: no logprobs
+    bad_words: tuple[str, ...] = ()
+    allowed_token_ids: tuple[int, ...] = ()
+    skip_special_tokens: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A request as the engine takes it."""
+
+    token_ids: list[int]
+    sampling: Sampling
+    grammar: str | None = None  # EBNF that the whole output must match
+    cache_salt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token that was generated, or that might have been."""
+
+    token_id: int
+    token: bytes  # exact bytes; not always UTF-8 by itself
+    logprob: float  # natural logarithm, finite
+
+
+@dataclass(frozen=True, slots=True)
+class PositionLogprobs:
+    """The token chosen at one position and the most likely ones there, best first."""
+
+    chosen: TokenLogprob
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one engine step added to one request.
+
+    text: new text; may be empty while tokens do not form whole characters or a stop string may be beginning.
+    prompt_tokens, cached_tokens: of the whole request, the same in every delta.
+    finish_reason: set in the last delta and only there.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    prompt_tokens: int
+    cached_tokens: int
+    logprobs: tuple[PositionLogprobs, ...] = ()
+    finish_reason: Literal["stop", "length"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Content to speak; `logprobs` belong to the tokens consumed up to here, not yet reported with another event."""
+
+    text: str
+    logprobs: tuple[PositionLogprobs, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call begins: name whole, once."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """A piece of the JSON text of a call's arguments."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request. `cached_tokens` is a part of `prompt_tokens`."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The last event."""
+
+    reason: FinishReason
+    usage: Usage
+    logprobs: tuple[PositionLogprobs, ...] = ()
+
+
+Event = Text | ToolCall | Arguments | Finish
+
+FinishCause = Literal["stop", "length", "tool_calls", "disconnect", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """How one admitted request ended. Times in seconds; `ttft` is None where no token came."""
+
+    request_id: str
+    model: str
+    cause: FinishCause
+    usage: Usage
+    ttft: float | None
+    duration: float

@@ -1,0 +1,1 @@
+"""What an operator gets to see: one record for every request, and metrics."""

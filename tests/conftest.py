@@ -1,0 +1,98 @@
+"""One real server for the whole session: the real engine on the embedded model, in its own process."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+
+ROOT = Path(__file__).parent.parent
+START_TIMEOUT = 180.0  # seconds; loading takes about 20 on two cores
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """`electron-server serve` on a free port."""
+
+    def __init__(self, log: Path, *settings: str) -> None:
+        self.port = free_port()
+        self.root = f"http://127.0.0.1:{self.port}"
+        self.url = f"{self.root}/v1"
+        self.log = log
+        command = [sys.executable, "-m", "server", "serve", "--config", "configs/nano.yaml", "--port", str(self.port)]
+        for setting in settings:
+            command += ["--set", setting]
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if httpx.get(f"{self.root}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.2)
+        raise RuntimeError(f"the server did not become ready:\n{self.log.read_text()[-4000:]}")
+
+    def stop(self) -> int:
+        """Exit status after SIGTERM."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("server") / "log.txt")
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def http(server: Server) -> Iterator[httpx.Client]:
+    """A bare client, for what the SDK would not send."""
+    with httpx.Client(base_url=server.root, timeout=120) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    """The OpenAI SDK with nothing changed but the address and the key."""
+    with openai.OpenAI(base_url=server.url, api_key="sk_test", max_retries=0, timeout=120) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+async def async_client(server: Server) -> AsyncIterator[openai.AsyncOpenAI]:
+    limits = httpx.Limits(max_connections=None)
+    async with openai.AsyncOpenAI(
+        base_url=server.url,
+        api_key="sk_test",
+        max_retries=0,
+        timeout=300,
+        http_client=httpx.AsyncClient(limits=limits, timeout=300),
+    ) as client:
+        yield client

@@ -1,0 +1,16 @@
+import pytest
+
+from server.engine.options import check_engine_options, engine_args
+from server.settings import ModelSettings, SettingsError
+
+
+def test_options_reach_vllm_untouched() -> None:
+    args = engine_args("folder", ModelSettings(context_window=4096), {"max_num_seqs": 7, "dtype": "float32"})
+    assert (args.model, args.max_model_len, args.max_num_seqs, args.dtype) == ("folder", 4096, 7, "float32")
+
+
+def test_unknown_and_owned_options_are_refused_by_name() -> None:
+    with pytest.raises(SettingsError) as raised:
+        check_engine_options({"max_num_seq": 1, "max_model_len": 5})
+    assert "`engine.max_num_seq`; did you mean `max_num_seqs`?" in str(raised.value)
+    assert "`engine.max_model_len` is set by `model.context_window`" in str(raised.value)
