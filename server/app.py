@@ -37,8 +37,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
+    names = settings.model.served_names
     for prefix in PREFIXES:
-        app.include_router(completions_router(lifecycle, settings.http), prefix=prefix, tags=["completions"])
+        app.include_router(completions_router(lifecycle, settings.http, names), prefix=prefix, tags=["completions"])
         app.include_router(models_router(lifecycle), prefix=prefix, tags=["models"])
     app.include_router(health_router(lifecycle), tags=["operation"])
     app.include_router(metrics_router(), tags=["operation"])

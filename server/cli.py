@@ -30,8 +30,8 @@ def serve(settings: Settings) -> int:
     from server.app import create_app
     from server.lifecycle import Lifecycle
 
-    logging.basicConfig(level=settings.telemetry.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("server").setLevel(settings.telemetry.log_level)
     server: uvicorn.Server
 
     def stop() -> None:

@@ -7,6 +7,9 @@ ServerError                    500  server_error
 │   └── UnsupportedMediaType   415
 ├── NotFound                   404  invalid_request_error
 ├── MethodNotAllowed           405  invalid_request_error
+├── Unauthenticated            401  authentication_error    no key, or none that is known
+├── Forbidden                  403  permission_error        a known key that may not do this
+├── RateLimited                429  rate_limit_error        the account has used up its plan for the moment
 ├── EngineFailed               502  upstream_error          the engine died or gave up on this request
 └── Unavailable                503  service_unavailable     loading, draining or overloaded: try again later
 """
@@ -93,6 +96,29 @@ class NotFound(InvalidRequest):
 
 class MethodNotAllowed(InvalidRequest):
     status = 405
+
+
+class Unauthenticated(ServerError):
+    status = 401
+    type = "authentication_error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(ServerError):
+    status = 403
+    type = "permission_error"
+
+
+class RateLimited(ServerError):
+    """The account's own limit. `retry_after` in whole seconds; `standing`: headers that say how far the plan is used."""
+
+    status = 429
+    type = "rate_limit_error"
+
+    def __init__(self, message: str, retry_after: int, standing: Mapping[str, str]) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after), **standing})
 
 
 class EngineFailed(ServerError):

@@ -60,7 +60,7 @@ def load(settings: Settings, workers: Executor) -> Loaded:
     engine = VllmEngine(engine_args(path, model, settings.engine), prompts.token_bytes)
     gate = Gate(settings.admission)
     pipeline = Pipeline(prompts, engine, gate, tool_format, workers, time.monotonic, log_record)
-    limits = Limits(served_names=model.served_names, vocab_size=engine.vocab_size)
+    limits = Limits(models=model.served_names, vocab_size=engine.vocab_size)
     return Loaded(pipeline, limits, _fingerprint(path, settings), int(time.time()))
 
 

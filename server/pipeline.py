@@ -56,8 +56,9 @@ class Pipeline:
 
     def _parser(self, request: ChatRequest | CompletionRequest) -> Parser:
         if isinstance(request, CompletionRequest):
-            return make_parser("raw", tools=False)
-        return make_parser(self.tool_format, tools=bool(request.tools) and request.tool_choice != "none")
+            return make_parser(self.tool_format, tools=False, verbatim=True)
+        tools = bool(request.tools) and request.tool_choice != "none"
+        return make_parser(self.tool_format, tools=tools, verbatim=request.response_format.kind != "text")
 
 
 @dataclass(slots=True)

@@ -121,12 +121,22 @@ class Finish:
 
 Event = Text | ToolCall | Arguments | Finish
 
-FinishCause = Literal["stop", "length", "tool_calls", "disconnect", "error"]
+FinishCause = Literal["stop", "length", "tool_calls", "disconnect", "error", "drain"]
+Filler = Literal["model", "phrase", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """How one admitted request ended. Times in seconds; `ttft` is None where no token came."""
+    """How one admitted request ended. Times in seconds since its admission; None for what did not happen.
+
+    usage: what the engine worked through. Of its completion tokens `delivered_tokens` were taken by the transport.
+    started_at: seconds since the epoch.
+    price_nanos: billionths of the currency of the price list.
+    first_clause, tool_name: until the first words that can be spoken, until the name of the first tool.
+    output_rate: tokens per second after the first.
+    filler: who spoke before the first call; None where nothing was called.
+    error_type: of the exception, as on the wire.
+    """
 
     request_id: str
     model: str
@@ -134,3 +144,17 @@ class UsageRecord:
     usage: Usage
     ttft: float | None
     duration: float
+    account: str = ""
+    key_id: str = ""
+    plan: str = ""
+    started_at: float = 0.0
+    delivered_tokens: int = 0
+    price_nanos: int = 0
+    first_clause: float | None = None
+    tool_name: float | None = None
+    output_rate: float | None = None
+    tool_calls: int = 0
+    filler: Filler | None = None
+    parse_failures: int = 0
+    structured_failures: int = 0
+    error_type: str | None = None

@@ -11,11 +11,12 @@ This is the only module that reads the environment.
 import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 ENVIRONMENT_PREFIX = "ELECTRON__"
 
@@ -35,6 +36,13 @@ class SettingsError(Exception):
 
 def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
+
+
+def _traces_wanted() -> bool:
+    """OpenTelemetry's own variables say where to send traces, and whether to send any."""
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
+    return not off and any(os.environ.get(name) for name in endpoints)
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
@@ -72,14 +80,138 @@ class HttpSettings(Section):
     shutdown_timeout: int = Field(30, ge=0, description="How long running requests may take to finish at shutdown.")
 
 
-class AdmissionSettings(Section):
-    """Who gets in."""
+ServiceClass = Literal["live", "speculative", "background"]
 
+
+class PriceSettings(Section):
+    """What a million tokens cost, in the operator's currency."""
+
+    input: float = Field(0.40, ge=0)
+    cached: float = Field(0.10, ge=0, description="Prompt tokens found in the prefix cache.")
+    output: float = Field(1.60, ge=0)
+
+
+class PlanSettings(Section):
+    """What an account may do. Counts are per account and minute, over a sliding window; absent: no limit."""
+
+    requests_per_minute: int | None = Field(None, ge=1)
+    concurrency: int | None = Field(None, ge=1, description="Requests at work at once.")
+    tokens_per_minute: int | None = Field(None, ge=1, description="Prompt and output tokens together.")
+    refunds_per_minute: int | None = Field(
+        None, ge=0, description="Cancelled requests that do not count; absent: four times requests_per_minute."
+    )
+    models: Annotated[tuple[str, ...], BeforeValidator(_listed)] | None = Field(
+        None, description="Served names; absent: all of them; empty: none."
+    )
+    service_class: ServiceClass = Field("live", description="The best that its requests get; they may ask for less.")
+    prices: PriceSettings = PriceSettings()
+
+    @property
+    def refund_cap(self) -> int:
+        """Four: a voice client that starts an answer early sends up to four requests a turn and cancels three."""
+        return 4 * (self.requests_per_minute or 0) if self.refunds_per_minute is None else self.refunds_per_minute
+
+
+SHIPPED_PLANS: Mapping[str, Mapping[str, Any]] = {
+    "standard": {"requests_per_minute": 10, "concurrency": 3},
+    "enterprise": {"requests_per_minute": 200, "concurrency": 20},
+}
+
+
+def _with_shipped_plans(plans: Any) -> Any:
+    """What is said of a shipped plan changes it; what is not said of it stays."""
+    if not isinstance(plans, Mapping):
+        return plans
+    shipped = {name: SHIPPED_PLANS.get(name, {}) for name in (*SHIPPED_PLANS, *plans)}
+    given = {name: plans.get(name, {}) for name in shipped}
+    return {name: {**shipped[name], **plan} if isinstance(plan, Mapping) else plan for name, plan in given.items()}
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) else value  # a secret of digits, read as YAML
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_text)]
+Plans = Annotated[dict[str, PlanSettings], BeforeValidator(_with_shipped_plans), Field(validate_default=True)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class RedisSettings(Section):
+    """Limits shared by several replicas. Times in seconds."""
+
+    url: Secret | None = Field(None, description="redis:// or rediss://; absent: each process has its own limits.")
+    prefix: str = Field("electron", description="Of every key; replicas with the same one share their limits.")
+    connections: int = Field(32, ge=1)
+    timeout: float = Field(0.05, gt=0, le=1, description="Of one answer; longer counts as a failure.")
+    lease: float = Field(15.0, gt=0, description="How long a killed replica's requests still count as running.")
+    on_failure: Literal["open", "closed"] = Field(
+        "open", description="While Redis is away: limits of this process alone, or 503."
+    )
+    failures: int = Field(3, ge=1, description="In a row, after which Redis is left alone...")
+    pause: float = Field(1.0, gt=0, description="...and tried again this often, by nobody's request.")
+
+
+class AdmissionSettings(Section):
+    """Who gets in. Times in seconds."""
+
+    auth: Literal["loopback", "none"] = Field(
+        "loopback", description="Without a key file: serve this machine alone, or whoever can reach the port."
+    )
+    keys_file: Path | None = Field(None, description="Accounts and their keys; see configs/keys.example.yaml.")
+    keys_poll: float = Field(1.0, gt=0, description="How often that file is looked at.")
+    plans: Plans = Field(default_factory=dict, description="Beside, or over, `standard` and `enterprise`.")
     max_in_flight: int = Field(1024, ge=1, description="Requests at work or queued; one more is answered 503.")
+    max_queued_tokens: int = Field(2**20, ge=1, description="Prompt tokens that wait for their first token, likewise.")
+    speculative_share: Share = Field(0.85, description="Of both, from which on speculative requests are refused.")
+    background_share: Share = Field(0.6, description="Of both, from which on background requests are refused.")
+    grace: float = Field(0.15, ge=0, le=5, description="How long to wait for a slot that may be about to come free.")
+    salt_secret: Secret | None = Field(
+        None, description="Keeps accounts apart in the prefix cache. Absent: a random one for each start and replica."
+    )
+    redis: RedisSettings = RedisSettings()
+
+
+class PriceSettings(Section):
+    """Per million tokens, in any one currency."""
+
+    input: Decimal = Field(Decimal("0.40"), ge=0, description="Prompt tokens that were not cached.")
+    cached: Decimal = Field(Decimal("0.10"), ge=0, description="Prompt tokens found in the prefix cache.")
+    output: Decimal = Field(Decimal("1.60"), ge=0, description="Generated tokens.")
+
+
+class LedgerSettings(Section):
+    """Where usage is kept: one row for every admitted request."""
+
+    enabled: bool = True
+    url: SecretStr | None = Field(
+        None, description="postgresql://… or sqlite:///…; absent: usage.db (SQLite) in `directory`."
+    )
+    directory: Path = Field(Path("var"), description="Holds usage.db, and the journal for when the database is away.")
+    max_loss: float = Field(1.0, gt=0, le=60, description="Seconds of records that a crash may cost.")
+    max_pending: int = Field(20_000, ge=1, description="Records held in memory when neither database nor disk work.")
+
+
+class MetricsSettings(Section):
+    plan_label: bool = Field(True, description="Series by plan.")
+    account_label: bool = Field(False, description="Request and token counters by account as well.")
+    max_accounts: int = Field(100, ge=1, description="Accounts with series of their own; the rest is `other`.")
+    page_age: float = Field(0.1, ge=0, description="Seconds for which a rendered page is served again.")
 
 
 class TelemetrySettings(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["plain", "json"] = "plain"
+    clause_length: int = Field(
+        20, ge=1, description="Characters after which a comma, too, ends a clause that can be spoken."
+    )
+    ledger: LedgerSettings = LedgerSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    prices: PriceSettings = PriceSettings()
+    plan_prices: dict[str, PriceSettings] = Field(default_factory=dict, description="Plans with prices of their own.")
+    tracing: bool = Field(
+        default_factory=_traces_wanted,
+        description="OpenTelemetry traces; absent: on where OTEL_EXPORTER_OTLP_(TRACES_)ENDPOINT is set.",
+    )
 
 
 class Settings(Section):

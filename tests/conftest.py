@@ -14,7 +14,7 @@ import openai
 import pytest
 
 ROOT = Path(__file__).parent.parent
-START_TIMEOUT = 180.0  # seconds; loading takes about 20 on two cores
+START_TIMEOUT = 300.0  # seconds; loading takes about 20 on two cores
 
 
 def free_port() -> int:
@@ -74,14 +74,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def http(server: Server) -> Iterator[httpx.Client]:
     """A bare client, for what the SDK would not send."""
-    with httpx.Client(base_url=server.root, timeout=120) as client:
+    with httpx.Client(base_url=server.root, timeout=600) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def client(server: Server) -> Iterator[openai.OpenAI]:
     """The OpenAI SDK with nothing changed but the address and the key."""
-    with openai.OpenAI(base_url=server.url, api_key="sk_test", max_retries=0, timeout=120) as client:
+    with openai.OpenAI(base_url=server.url, api_key="sk_test", max_retries=0, timeout=600) as client:
         yield client
 
 
@@ -92,7 +92,7 @@ async def async_client(server: Server) -> AsyncIterator[openai.AsyncOpenAI]:
         base_url=server.url,
         api_key="sk_test",
         max_retries=0,
-        timeout=300,
-        http_client=httpx.AsyncClient(limits=limits, timeout=300),
+        timeout=600,
+        http_client=httpx.AsyncClient(limits=limits, timeout=600),
     ) as client:
         yield client

@@ -1,7 +1,7 @@
 """`POST …/chat/completions` and `POST …/completions`."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -13,9 +13,16 @@ from server.api.disconnect import CallerGone, unless_disconnected
 from server.api.render import Answer, ChatRenderer, CompletionRenderer, Renderer
 from server.api.sse import EventStream
 from server.lifecycle import Lifecycle
-from server.protocol import ChatRequest, CompletionRequest, parse_chat, parse_completion
+from server.parsing import Collector, Message
+from server.protocol import (
+    ChatRequest,
+    CompletionRequest,
+    chat_schema,
+    completion_schema,
+    parse_chat,
+    parse_completion,
+)
 from server.protocol.responses import ChatCompletion, Completion, ErrorEnvelope
-from server.protocol.schema import chat_schema, completion_schema
 from server.records import Event
 from server.settings import HttpSettings
 
@@ -24,7 +31,8 @@ CLIENT_CLOSED_REQUEST = 499  # seen by nobody: the caller has gone
 AnyRequest = ChatRequest | CompletionRequest
 
 
-def completions_router(lifecycle: Lifecycle, http: HttpSettings) -> APIRouter:
+def completions_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequence[str]) -> APIRouter:
+    """`models`: the served names, for the document."""
     router = APIRouter()
     error = {"model": ErrorEnvelope}
 
@@ -38,7 +46,7 @@ def completions_router(lifecycle: Lifecycle, http: HttpSettings) -> APIRouter:
             "response_class": Response,
         }
 
-    @router.post("/chat/completions", **documented(chat_schema(), ChatCompletion))
+    @router.post("/chat/completions", **documented(chat_schema(models), ChatCompletion))
     async def chat_completions(request: Request) -> Response:
         """Answer a conversation, whole or as a stream of server-sent events."""
         loaded = lifecycle.loaded
@@ -46,7 +54,7 @@ def completions_router(lifecycle: Lifecycle, http: HttpSettings) -> APIRouter:
         answer = _answer(request, parsed, "chatcmpl-", loaded.fingerprint)
         return await _respond(request, parsed, ChatRenderer(answer))
 
-    @router.post("/completions", **documented(completion_schema(), Completion))
+    @router.post("/completions", **documented(completion_schema(models), Completion))
     async def completions(request: Request) -> Response:
         """Continue a text. In it the markers of the chat template mean nothing."""
         loaded = lifecycle.loaded
@@ -60,10 +68,10 @@ def completions_router(lifecycle: Lifecycle, http: HttpSettings) -> APIRouter:
         if parsed.stream:
             return EventStream(_rendered(events, renderer.chunks), http.ping_interval, request_id)
         try:
-            collected = await unless_disconnected(request.receive, _all(events))
+            message = await unless_disconnected(request.receive, _whole(events))
         except CallerGone:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        return Response(renderer.whole(collected), media_type="application/json")
+        return Response(renderer.whole(message), media_type="application/json")
 
     return router
 
@@ -74,8 +82,8 @@ def _answer(request: Request, parsed: AnyRequest, prefix: str, fingerprint: str)
         created=int(time.time()),
         model=parsed.model,
         fingerprint=fingerprint,
-        logprobs=parsed.wants_logprobs,
-        include_usage=parsed.include_usage,
+        logprobs=parsed.alternatives is not None,
+        include_usage=parsed.stream_options.include_usage,
     )
 
 
@@ -87,6 +95,9 @@ async def _rendered(
             yield b"".join(chunks(event))
 
 
-async def _all(events: AsyncGenerator[Event, None]) -> list[Event]:
+async def _whole(events: AsyncGenerator[Event, None]) -> Message:
+    collector = Collector()
     async with aclosing(events):
-        return [event async for event in events]
+        async for event in events:
+            collector.add(event)
+    return collector.message()

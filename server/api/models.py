@@ -31,7 +31,7 @@ def models_router(lifecycle: Lifecycle) -> APIRouter:
         window = loaded.pipeline.engine.context_window
         return [
             Model(id=name, object="model", created=loaded.created, owned_by="electron-server", max_model_len=window)
-            for name in loaded.limits.served_names
+            for name in loaded.limits.models
         ]
 
     return router

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from server.parsing import collect
+from server.parsing import Message
 from server.records import (
     Arguments,
     Event,
@@ -43,8 +43,8 @@ class Renderer(Protocol):
     def chunks(self, event: Event) -> list[bytes]:
         """The server-sent events for one event."""
 
-    def whole(self, events: Sequence[Event]) -> bytes:
-        """The JSON body for all events of an answer, Finish included."""
+    def whole(self, message: Message) -> bytes:
+        """The JSON body for all of an answer."""
 
 
 def usage_json(usage: Usage) -> dict[str, Any]:
@@ -91,19 +91,14 @@ class ChatRenderer:
         self._role_sent = True
         return first + self._event(event)
 
-    def whole(self, events: Sequence[Event]) -> bytes:
-        answer, message, finish = self._answer, collect(events), _finish(events)
+    def whole(self, message: Message) -> bytes:
         calls = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
+            for call in message.calls
         ]
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": message.content, "refusal": None, "tool_calls": calls or None},
-            "logprobs": {"content": logprobs_json(all_logprobs(events)), "refusal": None} if answer.logprobs else None,
-            "finish_reason": finish.reason,
-        }
-        return _object(answer, "chat.completion", choice, finish.usage)
+        said = {"role": "assistant", "content": message.content, "refusal": None, "tool_calls": calls or None}
+        shown = {"content": logprobs_json(message.logprobs), "refusal": None} if self._answer.logprobs else None
+        return _object(self._answer, "chat.completion", {"message": said, "logprobs": shown}, message.finish)
 
     def _event(self, event: Event) -> list[bytes]:
         match event:
@@ -149,12 +144,10 @@ class CompletionRenderer:
             case _:
                 return []
 
-    def whole(self, events: Sequence[Event]) -> bytes:
-        finish = _finish(events)
-        text = "".join(event.text for event in events if isinstance(event, Text))
-        logprobs = legacy_logprobs_json(all_logprobs(events), 0) if self._answer.logprobs else None
-        choice = {"index": 0, "text": text, "logprobs": logprobs, "finish_reason": finish.reason}
-        return _object(self._answer, "text_completion", choice, finish.usage)
+    def whole(self, message: Message) -> bytes:
+        shown = legacy_logprobs_json(message.logprobs, 0) if self._answer.logprobs else None
+        choice = {"text": message.content or "", "logprobs": shown}
+        return _object(self._answer, "text_completion", choice, message.finish)
 
     def _choice(self, text: str, logprobs: Sequence[PositionLogprobs], reason: str | None = None) -> bytes:
         shown = legacy_logprobs_json(logprobs, self._offset) if logprobs and self._answer.logprobs else None
@@ -182,10 +175,6 @@ def legacy_logprobs_json(positions: Sequence[PositionLogprobs], offset: int) -> 
     }
 
 
-def all_logprobs(events: Iterable[Event]) -> list[PositionLogprobs]:
-    return [position for event in events if isinstance(event, Text | Finish) for position in event.logprobs]
-
-
 def _logprob_json(token: TokenLogprob) -> dict[str, Any]:
     return {"token": _token_text(token), "logprob": token.logprob, "bytes": list(token.token)}
 
@@ -198,13 +187,8 @@ def _role(event: Event) -> dict[str, Any]:
     return {"role": "assistant", "content": None if isinstance(event, ToolCall) else ""}
 
 
-def _finish(events: Sequence[Event]) -> Finish:
-    finish = events[-1]
-    assert isinstance(finish, Finish)
-    return finish
-
-
-def _object(answer: Answer, kind: str, choice: dict[str, Any], usage: Usage) -> bytes:
+def _object(answer: Answer, kind: str, choice: dict[str, Any], finish: Finish | None) -> bytes:
+    assert finish is not None, "the pipeline ends every answer with one"
     return orjson.dumps(
         {
             "id": answer.id,
@@ -212,7 +196,7 @@ def _object(answer: Answer, kind: str, choice: dict[str, Any], usage: Usage) -> 
             "created": answer.created,
             "model": answer.model,
             "system_fingerprint": answer.fingerprint,
-            "choices": [choice],
-            "usage": usage_json(usage),
+            "choices": [{"index": 0, **choice, "finish_reason": finish.reason}],
+            "usage": usage_json(finish.usage),
         }
     )

@@ -1,0 +1,1 @@
+"""Measurements. Each is one command; what it prints names what it measured."""

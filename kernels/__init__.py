@@ -1,0 +1,1 @@
+"""Operators that vLLM runs for us: `cpu` (a platform without a GPU)."""

@@ -1,0 +1,67 @@
+"""The first link of the chain: reasoning, then calls, then speech."""
+
+from collections.abc import Callable, Sequence
+
+from server.parsing.base import Parser, ParserEvent
+from server.parsing.markers import Markers
+
+
+class Thinking:
+    """Keeps a block of reasoning at the head of the answer from the parser of the rest.
+
+    Only there: further on, its tags may stand in the arguments of a call. What the model thinks is not reported yet.
+    """
+
+    def __init__(self, rest: Parser, opening: str = "<think>", closing: str = "</think>") -> None:
+        self._parser = rest
+        self._opening = opening
+        self._closing = closing
+        self._end = Markers([closing])
+        self._space: list[str] = []  # before the first word
+        self._kept = ""  # may be the beginning of a tag
+        self._read: Callable[[str], str] = self._head
+
+    @property
+    def failures(self) -> int:
+        return self._parser.failures
+
+    @property
+    def cut(self) -> bool:
+        return self._parser.cut
+
+    def feed(self, text: str) -> Sequence[ParserEvent]:
+        text, self._kept = self._kept + text, ""
+        return self._parser.feed(self._read(text))
+
+    def finish(self) -> Sequence[ParserEvent]:
+        head = [*self._space, self._kept] if self._read == self._head else []
+        return [*self._parser.feed("".join(head)), *self._parser.finish()]
+
+    def _head(self, text: str) -> str:
+        words = text.lstrip()
+        self._space.append(text[: len(text) - len(words)])
+        if words.startswith(self._opening):
+            self._read = self._inside
+            return self._inside(words.removeprefix(self._opening))
+        if self._opening.startswith(words):
+            self._kept = words
+            return ""
+        self._read = self._through
+        return "".join((*self._space, words))
+
+    def _inside(self, text: str) -> str:
+        closing = self._end.search(text, 0)
+        if closing:
+            self._read = self._behind
+            return self._behind(text[closing.end() :])
+        self._kept = text[len(text) - self._end.pending(text, 0) :]
+        return ""
+
+    def _behind(self, text: str) -> str:
+        words = text.lstrip()
+        if words:
+            self._read = self._through
+        return words
+
+    def _through(self, text: str) -> str:
+        return text
