@@ -1,6 +1,6 @@
 """Does the API process grow? Sends requests of every kind and reads the process's memory along the way.
 
-    electron-server serve --config configs/nano.yaml & python -m benchmarks.memory --pid $!
+electron-server serve --config configs/nano.yaml & python -m benchmarks.memory --pid $!
 """
 
 import argparse
@@ -12,6 +12,7 @@ import httpx
 import psutil
 from tqdm import tqdm
 
+WORDS = ("alpha", "beta", "gamma", "delta")
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 99}}, "required": ["n"]}
 TOOL = {"type": "function", "function": {"name": "look", "parameters": SCHEMA}}
 
@@ -20,7 +21,7 @@ Send = Callable[[httpx.AsyncClient, int, random.Random], Awaitable[None]]
 
 def body(number: int, chance: random.Random, **options: object) -> dict[str, object]:
     """A prompt that no other request has, after a beginning that all share."""
-    words = " ".join(chance.choice("alpha beta gamma delta".split()) for _ in range(chance.randrange(5, 60)))
+    words = " ".join(chance.choice(WORDS) for _ in range(chance.randrange(5, 60)))
     system = {"role": "system", "content": "You are a friendly phone agent."}
     messages = [system, {"role": "user", "content": f"Caller {number} says: {words}"}]
     return {"model": "electron", "messages": messages, "max_tokens": 8, **options}

@@ -13,6 +13,9 @@ import uvicorn
 from server.settings import Settings, SettingsError, load_settings, prepare_engine_environment
 
 PROMPT_WORKERS = 2
+INVITATION = """ready; try
+  curl -N {url} -H 'Content-Type: application/json' \\
+    -d '{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "Hello!"}}]}}'"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,14 +35,19 @@ def serve(settings: Settings) -> int:
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("server").setLevel(settings.telemetry.log_level)
+    http = settings.http
     server: uvicorn.Server
+
+    def invite() -> None:
+        url = f"http://{http.host}:{http.port}/v1/chat/completions"
+        print(INVITATION.format(url=url, model=settings.model.served_names[0]), flush=True)
 
     def stop() -> None:
         server.should_exit = True
 
+    print(f"listening on http://{http.host}:{http.port}; the model is loading", flush=True)
     with ThreadPoolExecutor(PROMPT_WORKERS, thread_name_prefix="prompt") as workers:
-        lifecycle = Lifecycle(settings, workers, on_failure=stop)
-        http = settings.http
+        lifecycle = Lifecycle(settings, workers, on_ready=invite, on_failure=stop)
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(settings, lifecycle),
@@ -58,10 +66,9 @@ def serve(settings: Settings) -> int:
 
 def check(settings: Settings) -> int:
     """Validate the configuration without loading the model."""
-    from server.engine.options import engine_args
-    from server.nano import model_path
+    from server.lifecycle import validate
 
-    engine_args(settings.model.path or str(model_path()), settings.model, settings.engine)
+    validate(settings)
     print("The configuration is valid:")
     print(settings.model_dump_json(indent=2))
     return 0

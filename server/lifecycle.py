@@ -13,12 +13,12 @@ from typing import Literal
 from server.admission.gate import Gate
 from server.errors import EngineFailed, Unavailable
 from server.nano import model_path
-from server.parsing import detect
+from server.parsing import FAMILIES, detect
 from server.pipeline import Pipeline
 from server.prompt import load_prompt_builder
 from server.protocol import Limits
 from server.records import Prompt, Sampling
-from server.settings import Settings
+from server.settings import Settings, SettingsError, nearest
 from server.telemetry.requests import log_record
 
 logger = logging.getLogger("server.lifecycle")
@@ -39,12 +39,29 @@ class Loaded:
 Loader = Callable[[Settings, Executor], Loaded]
 
 
+def validate(settings: Settings) -> None:
+    """Find what can be found wrong without loading the model.
+
+    Raises:
+        SettingsError: naming every fault.
+    """
+    from server.engine.options import check_engine_options
+
+    model = settings.model
+    if model.tool_format not in ("auto", *FAMILIES):
+        raise SettingsError(f"`model.tool_format`: {model.tool_format}{nearest(model.tool_format, FAMILIES)}")
+    if model.chat_template and not model.chat_template.is_file():
+        raise SettingsError(f"`model.chat_template`: there is no file {model.chat_template}")
+    check_engine_options(settings.engine)
+
+
 def load(settings: Settings, workers: Executor) -> Loaded:
     """Load tokenizer and engine. Blocks for as long as that takes."""
     # Imported here since the import alone takes seconds, in which the listener can already say that it is loading.
     from server.engine.options import engine_args
     from server.engine.vllm_engine import VllmEngine
 
+    validate(settings)
     model = settings.model
     path = model.path or str(model_path())
     prompts = load_prompt_builder(
@@ -67,7 +84,7 @@ def load(settings: Settings, workers: Executor) -> Loaded:
 class Lifecycle:
     """Loads in the background, so that probes are answered meanwhile, and closes what it loaded.
 
-    on_failure: called once, when the model cannot be loaded.
+    on_ready, on_failure: one of them is called, once the model is loaded or cannot be.
     """
 
     def __init__(
@@ -75,12 +92,14 @@ class Lifecycle:
         settings: Settings,
         workers: Executor,
         loader: Loader = load,
+        on_ready: Callable[[], None] = lambda: None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self.phase: Phase = "loading"
         self._settings = settings
         self._workers = workers
         self._loader = loader
+        self._on_ready = on_ready
         self._on_failure = on_failure
         self._loaded: Loaded | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -109,7 +128,7 @@ class Lifecycle:
         self._loading = asyncio.create_task(self._load())
 
     async def close(self) -> None:
-        self.phase = "closed"
+        self._enter("closed")
         if self._loading is not None:
             await asyncio.gather(self._loading, return_exceptions=True)  # an engine half loaded cannot be abandoned
         if self._loaded is not None:
@@ -119,18 +138,19 @@ class Lifecycle:
         started = time.monotonic()
         try:
             self._loaded = await asyncio.to_thread(self._loader, self._settings, self._workers)
-            await self._enter("warming")
+            self._enter("warming")
             await _warm_up(self._loaded.pipeline)
         except Exception:
             logger.exception("the model could not be loaded")
-            self.phase = "failed"
+            self._enter("failed")
             self._on_failure()
             return
-        await self._enter("ready")
+        self._enter("ready")
         logger.info("ready after %.1f s", time.monotonic() - started)
+        self._on_ready()
 
-    async def _enter(self, phase: Phase) -> None:
-        if self.phase != "closed":
+    def _enter(self, phase: Phase) -> None:
+        if self.phase not in ("failed", "closed"):  # nothing follows these
             self.phase = phase
 
 

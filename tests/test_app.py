@@ -58,10 +58,13 @@ class House:
     @asynccontextmanager
     async def open(self, load: Callable[..., Loaded] | None = None) -> AsyncIterator[httpx.AsyncClient]:
         with ThreadPoolExecutor(1) as workers:
-            lifecycle = Lifecycle(self.settings, workers, load or self.load, self.count_failure)
+            lifecycle = Lifecycle(self.settings, workers, load or self.load, on_failure=self.count_failure)
             app = create_app(self.settings, lifecycle)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-            async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with (
+                app.router.lifespan_context(app),
+                httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+            ):
                 if self.may_load.is_set():
                     await until(lambda: lifecycle.phase in ("ready", "failed"))
                     self.engine.prompts.clear()
@@ -69,7 +72,7 @@ class House:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
+    for _ in iter(condition, True):
         await asyncio.sleep(0)
 
 
@@ -110,7 +113,9 @@ async def test_tool_calls_come_back() -> None:
     (made,) = choice["message"]["tool_calls"]
     assert made["id"].startswith("call_") and made["type"] == "function"
     assert made["function"] == {"name": "look", "arguments": '{"q": "x"}'}
-    deltas = [orjson.loads(line[6:])["choices"][0]["delta"] for line in streamed.splitlines() if line.startswith("data: {")]
+    deltas = [
+        orjson.loads(line[6:])["choices"][0]["delta"] for line in streamed.splitlines() if line.startswith("data: {")
+    ]
     assert not [delta for delta in deltas if "content" in delta and "tool_calls" in delta]
     entries = [delta["tool_calls"] for delta in deltas if "tool_calls" in delta]
     assert all(len(entry) == 1 and entry[0]["index"] == 0 for entry in entries)

@@ -1,9 +1,10 @@
 """`POST …/chat/completions` and `POST …/completions`."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from server.parsing import Collector, Message
 from server.protocol import (
     ChatRequest,
     CompletionRequest,
+    Limits,
     chat_schema,
     completion_schema,
     parse_chat,
@@ -28,7 +30,16 @@ from server.settings import HttpSettings
 
 CLIENT_CLOSED_REQUEST = 499  # seen by nobody: the caller has gone
 
+STREAMED_EVENT = {
+    "type": "object",
+    "description": "data: a chunk as JSON, or [DONE]. event: `error` where data is the error's envelope.",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
+PARSED_INLINE = 64 * 2**10  # bytes; a larger body would hold up the event loop for milliseconds
+
 AnyRequest = ChatRequest | CompletionRequest
+Parsed = TypeVar("Parsed", ChatRequest, CompletionRequest)
 
 
 def completions_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequence[str]) -> APIRouter:
@@ -39,7 +50,7 @@ def completions_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequenc
     def documented(schema: dict[str, Any], answer: type) -> dict[str, Any]:
         body = {"required": True, "content": {"application/json": {"schema": schema}}}
         errors = {status: error for status in (400, 413, 415, 500, 502, 503)}
-        stream = {"text/event-stream": {"schema": {"type": "string"}}}
+        stream = {"text/event-stream": {"schema": STREAMED_EVENT}}
         return {
             "openapi_extra": {"requestBody": body},
             "responses": {200: {"model": answer, "content": stream}, **errors},
@@ -49,18 +60,32 @@ def completions_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequenc
     @router.post("/chat/completions", **documented(chat_schema(models), ChatCompletion))
     async def chat_completions(request: Request) -> Response:
         """Answer a conversation, whole or as a stream of server-sent events."""
-        loaded = lifecycle.loaded
-        parsed = parse_chat(await read_json(request, http.max_body), loaded.limits)
-        answer = _answer(request, parsed, "chatcmpl-", loaded.fingerprint)
-        return await _respond(request, parsed, ChatRenderer(answer))
+        parsed = await _read(request, parse_chat)
+        return await _respond(request, parsed, ChatRenderer(_answer(request, parsed, "chatcmpl-")))
 
     @router.post("/completions", **documented(completion_schema(models), Completion))
     async def completions(request: Request) -> Response:
         """Continue a text. In it the markers of the chat template mean nothing."""
+        parsed = await _read(request, parse_completion)
+        return await _respond(request, parsed, CompletionRenderer(_answer(request, parsed, "cmpl-")))
+
+    async def _read(request: Request, parse: Callable[[bytes, Limits], Parsed]) -> Parsed:
         loaded = lifecycle.loaded
-        parsed = parse_completion(await read_json(request, http.max_body), loaded.limits)
-        answer = _answer(request, parsed, "cmpl-", loaded.fingerprint)
-        return await _respond(request, parsed, CompletionRenderer(answer))
+        body = await read_json(request, http.max_body)
+        if len(body) <= PARSED_INLINE:
+            return parse(body, loaded.limits)
+        workers = loaded.pipeline.workers
+        return await asyncio.get_running_loop().run_in_executor(workers, parse, body, loaded.limits)
+
+    def _answer(request: Request, parsed: AnyRequest, prefix: str) -> Answer:
+        return Answer(
+            id=prefix + request.state.request_id.replace("-", ""),
+            created=int(time.time()),
+            model=parsed.model,
+            fingerprint=lifecycle.loaded.fingerprint,
+            logprobs=parsed.alternatives is not None,
+            include_usage=parsed.stream_options.include_usage,
+        )
 
     async def _respond(request: Request, parsed: AnyRequest, renderer: Renderer) -> Response:
         request_id: str = request.state.request_id
@@ -74,17 +99,6 @@ def completions_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequenc
         return Response(renderer.whole(message), media_type="application/json")
 
     return router
-
-
-def _answer(request: Request, parsed: AnyRequest, prefix: str, fingerprint: str) -> Answer:
-    return Answer(
-        id=prefix + request.state.request_id.replace("-", ""),
-        created=int(time.time()),
-        model=parsed.model,
-        fingerprint=fingerprint,
-        logprobs=parsed.alternatives is not None,
-        include_usage=parsed.stream_options.include_usage,
-    )
 
 
 async def _rendered(

@@ -1,8 +1,8 @@
 """A stream of server-sent events that begins with the truth.
 
 The status line waits for the first chunk, so that an error before it carries its own status code; but it waits no
-longer than the ping interval, since clients and proxies take silence for death. From then on comments keep the connection
-alive, and an error is one `error` event, after which the stream ends.
+longer than the ping interval, since clients and proxies take silence for death. From then on comments keep the
+connection alive, and an error is one `error` event, after which the stream ends.
 """
 
 import asyncio

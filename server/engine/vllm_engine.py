@@ -1,5 +1,6 @@
 """vLLM's AsyncLLM behind our contract. The scheduler and the model run in vLLM's own process."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -17,6 +18,8 @@ from server.engine.base import EngineStats
 from server.engine.convert import to_delta, to_input, to_params
 from server.errors import Detail, EngineFailed, InvalidRequest, Unavailable
 from server.records import Delta, Prompt
+
+EXIT_TIMEOUT = 15.0  # seconds that the engine's process has to clean up before it is killed
 
 
 class LatestStats(StatLoggerBase):
@@ -80,7 +83,7 @@ class VllmEngine:
             raise EngineFailed("The engine is dead.") from error
 
     async def close(self) -> None:
-        self._llm.shutdown()
+        await asyncio.to_thread(self._llm.shutdown, EXIT_TIMEOUT)
 
 
 def _path(error: VLLMClientError) -> tuple[str, ...]:

@@ -7,7 +7,10 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-MESSAGES = [{"role": "system", "content": "You are a friendly phone agent."}, {"role": "user", "content": "Hello there!"}]
+MESSAGES = [
+    {"role": "system", "content": "You are a friendly phone agent."},
+    {"role": "user", "content": "Hello there!"},
+]
 
 
 def whole(client: openai.OpenAI, **options) -> ChatCompletion:
@@ -53,7 +56,9 @@ def test_a_streamed_answer(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("options", [{}, {"stop": ["e"]}, {"temperature": 0}, {"logprobs": True, "top_logprobs": 2}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"stop": ["e"]}, {"temperature": 0}, {"logprobs": True, "top_logprobs": 2}], ids=str
+)
 def test_streamed_equals_collected(client: openai.OpenAI, seed: int, options: dict) -> None:
     answer = whole(client, seed=seed, **options)
     chunks = streamed(client, seed=seed, stream_options={"include_usage": True}, **options)
@@ -92,7 +97,7 @@ def test_one_usage_chunk_and_only_when_asked(client: openai.OpenAI) -> None:
 
 
 def test_the_documented_cache_check(client: openai.OpenAI) -> None:
-    """The same two-line prompt twice. Something before it makes it new; the documented prompt itself stays two lines."""
+    """The same two-line prompt twice. A line before it makes it new the first time."""
     messages = [
         {"role": "system", "content": "You are a helpful assistant."},
         {"role": "user", "content": "What is 2+2?"},
@@ -141,7 +146,9 @@ def test_both_prefixes_serve_the_same(server, client: openai.OpenAI) -> None:
     with openai.OpenAI(base_url=f"{server.root}/waves/v1", api_key="sk_test", max_retries=0) as waves:
         answers = [whole(each, seed=11).choices[0].message.content for each in (client, waves)]
         assert answers[0] == answers[1]
-        assert [model.id for model in waves.models.list()] == [model.id for model in client.models.list()] == ["electron"]
+        assert (
+            [model.id for model in waves.models.list()] == [model.id for model in client.models.list()] == ["electron"]
+        )
 
 
 def test_models(client: openai.OpenAI) -> None:

@@ -63,7 +63,12 @@ def test_a_schema_that_cannot_be_kept_is_refused_by_keyword(http: httpx.Client) 
 
 @pytest.mark.parametrize(
     "schema",
-    [{"type": "no-such-type"}, {"$ref": "#/nowhere"}, {"$ref": "https://example.com/schema"}, {"type": "string", "pattern": "("}],
+    [
+        {"type": "no-such-type"},
+        {"$ref": "#/nowhere"},
+        {"$ref": "https://example.com/schema"},
+        {"type": "string", "pattern": "("},
+    ],
     ids=str,
 )
 def test_schemas_that_do_not_compile_are_refused_before_the_engine_sees_them(http: httpx.Client, schema: dict) -> None:

@@ -40,7 +40,7 @@ def test_every_operation(server, case: schemathesis.Case) -> None:
     if response.status_code >= 400:
         error = response.json()["error"]
         assert error["message"] and error["type"]
-        assert error["request_id"] == response.headers["X-Request-Id"][0]
+        assert error["request_id"] == response.headers["x-request-id"][0]
     case.validate_response(response, checks=DOCUMENTED)
 
 

@@ -55,7 +55,11 @@ def test_in_the_history_of_calls(http: httpx.Client) -> None:
         function = {"name": "look", "arguments": json.dumps({"q": text})}
         return [
             *user("x"),
-            {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": function}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "function", "function": function}],
+            },
             {"role": "tool", "tool_call_id": "c", "content": text},
         ]
 

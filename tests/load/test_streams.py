@@ -57,7 +57,10 @@ async def test_after_500_disconnects_at_random_moments_nothing_runs(server, asyn
         patience = chance.expovariate(1 / 0.3)
         async with turns:
             try:
-                async with asyncio.timeout(patience), client.stream("POST", "/v1/chat/completions", json=body) as answer:
+                async with (
+                    asyncio.timeout(patience),
+                    client.stream("POST", "/v1/chat/completions", json=body) as answer,
+                ):
                     async for _ in answer.aiter_bytes():
                         pass
             except TimeoutError:
