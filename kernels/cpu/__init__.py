@@ -31,7 +31,8 @@ def _builtin_platform() -> bool:
 
 
 def _other_plugin() -> bool:
-    return any(_answers(plugin.load()) for plugin in entry_points(group=GROUP) if _is_other(plugin))
+    others = [plugin for plugin in entry_points(group=GROUP) if _is_other(plugin)]
+    return any(_answers(lambda plugin=plugin: plugin.load()()) for plugin in others)
 
 
 def _is_other(plugin: EntryPoint) -> bool:
@@ -42,5 +43,5 @@ def _is_other(plugin: EntryPoint) -> bool:
 def _answers(probe: Callable[[], str | None]) -> bool:
     try:
         return probe() is not None
-    except Exception:  # vLLM, too, reads a probe that raises as "not here"
+    except Exception:  # vLLM, too, reads a probe that cannot be loaded or raises as "not here"
         return False

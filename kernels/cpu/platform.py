@@ -25,10 +25,15 @@ KV_CACHE_GIB = "VLLM_CPU_KVCACHE_SPACE"  # vLLM's own variable, in GiB; the engi
 PROCESS_DEFAULTS = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a forked child hangs in OpenMP once its parent has used it
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin starve the server's process: 15 times slower on 2 cores
+    "HUMMING_DISABLE_PARALLEL_BUILD": "1",  # a library of vLLM's starts two builds of CUDA code whenever it is imported
     "VLLM_USE_V2_MODEL_RUNNER": "0",  # the second runner is made of Triton kernels
 }
-
-logger = logging.getLogger(__name__)
+EXPECTED_REPORTS = (
+    "Triton is installed but",
+    "Triton not installed or not compatible",
+    "Enforce eager set",
+    "Inductor compilation was disabled",
+)
 
 
 class PortableCpuPlatform(CpuPlatform):
@@ -38,8 +43,6 @@ class PortableCpuPlatform(CpuPlatform):
     def check_and_update_config(cls, vllm_config: "VllmConfig") -> None:
         """Fill in what is left open, refuse what cannot work. Replaces vLLM's, whose advice is for its own kernels."""
         refuse(vllm_config)
-        for name, value in PROCESS_DEFAULTS.items():
-            os.environ.setdefault(name, value)
         _update_cache(vllm_config)
         _update_execution(vllm_config)
         _update_compilation(vllm_config)
@@ -119,9 +122,22 @@ def _update_compilation(vllm_config: "VllmConfig") -> None:
     compilation.ir_enable_torch_wrap = False
 
 
+def set_process_defaults() -> None:
+    """For this process as far as it still looks, and for those it starts. What the user has set stays."""
+    for name, value in PROCESS_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+class Expected(logging.Filter):
+    """Drops vLLM's reports of what this platform does on purpose."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith(EXPECTED_REPORTS)
+
+
 def _quiet() -> None:
-    """vLLM reports missing Triton as something lost; here it is expected."""
-    logging.getLogger("vllm.triton_utils.importing").setLevel(logging.WARNING)
+    for name in ("vllm.triton_utils.importing", "vllm.config.vllm"):
+        logging.getLogger(name).addFilter(Expected())
 
 
 def _unhide_no_gpu() -> None:
@@ -130,5 +146,6 @@ def _unhide_no_gpu() -> None:
         del os.environ["CUDA_VISIBLE_DEVICES"]
 
 
+set_process_defaults()
 _quiet()
 _unhide_no_gpu()

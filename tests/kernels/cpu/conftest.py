@@ -15,6 +15,12 @@ ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 VOCABULARY = len(ALPHABET) + 1
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Threads that spin for one another are many times slower as soon as anything else runs on the machine."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, PreTrainedModel], Path]:
     """Writes a model and a tokenizer of one token per byte to a folder that vLLM and transformers can load."""
@@ -46,7 +52,7 @@ def running_engine(path: Path, **options: Any) -> Iterator[Any]:
         llm = LLM(
             str(path), dtype="float32", seed=0, kv_cache_memory_bytes=32 << 20, disable_log_stats=False, **options
         )
-    torch.set_num_threads(1)  # threads that wait for one another are slow beside other tests
+    torch.set_num_threads(1)  # the worker has raised it
     yield llm
     del llm
     cleanup_dist_env_and_memory()

@@ -41,7 +41,10 @@ def run(
     layer = attention.PagedAttention(heads, HEAD, HEAD**-0.5, kv_heads, **options)
     width = -(-max(new + before for new, before in sizes) // BLOCK)
     table = 1 + torch.randperm(len(sizes) * width, generator=generator).view(len(sizes), width).int()
-    cache = torch.zeros(len(sizes) * width + 1, BLOCK, kv_heads, 2 * HEAD, dtype=dtype).permute(0, 2, 1, 3)
+    storage = torch.zeros(len(sizes) * width + 2, BLOCK, kv_heads, 2 * HEAD, dtype=dtype)  # the last block is nobody's
+    cache = storage.permute(0, 2, 1, 3)
+    for row, (new, before) in zip(table, sizes, strict=True):  # what the table says beyond a request is not its own
+        storage[row[-(-(new + before) // BLOCK) :]] = torch.nan
     kv = [torch.randn(2, new + before, kv_heads, HEAD, generator=generator).to(dtype) for new, before in sizes]
     earlier = [pair[:, :before] for pair, (_, before) in zip(kv, sizes, strict=True)]
     new = [pair[:, before:] for pair, (_, before) in zip(kv, sizes, strict=True)]
@@ -58,6 +61,7 @@ def run(
     key, value = torch.nn.functional.pad(torch.cat(new, dim=1), (0, 0, 0, 0, 0, padding), value=torch.nan)
     query = torch.randn(len(key), heads, HEAD, generator=generator).to(dtype)
     output = forward(layer, sizes, query, key, value, cache, table, padding)[: len(key) - padding]
+    assert not storage[[0, -1]].any()
     settings = dict(window=layer.window, soft_cap=layer.soft_cap, slopes=layer.slopes, sinks=layer.sinks)
     both = [
         reference.attention(q, k, torch.cat((v, v.abs()), dim=-1), layer.scale, **settings)

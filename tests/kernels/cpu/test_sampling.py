@@ -6,7 +6,7 @@ import pytest
 import torch
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p_pytorch
 
-from kernels.cpu import reference
+from kernels.cpu import reference, sampling
 from kernels.cpu.sampling import greedy_argmax, sample_by_seed, uniform
 
 DRAWS = 20_000
@@ -49,6 +49,13 @@ def test_ids_that_are_masked_are_never_drawn() -> None:
     row = torch.full((64,), -torch.inf)
     row[40] = -1e30
     assert set(sample_by_seed(row.expand(100, -1), torch.arange(100)).tolist()) == {40}
+
+
+@pytest.mark.parametrize("number, expected", [(0.0, 1), (1 - 2**-32, 3)])
+def test_the_ends_of_the_unit_interval(monkeypatch: pytest.MonkeyPatch, number: float, expected: int) -> None:
+    monkeypatch.setattr(sampling, "uniform", lambda seeds: torch.full(seeds.shape, number, dtype=torch.float64))
+    row = torch.tensor([[-torch.inf, 0.0, -torch.inf, 1.0, -torch.inf]])
+    assert sample_by_seed(row, torch.tensor([5])).tolist() == [expected]
 
 
 def test_a_row_depends_on_its_seed_and_logits_only() -> None:
