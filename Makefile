@@ -10,7 +10,8 @@ EXTRAS := [test,check]
 serve: $(VENV)/.server  ## run the server; PORT= and CONFIG= change where and what
 	$(BIN)/electron-server serve --config $(CONFIG) --port $(PORT)
 
-test: $(VENV)/.tools
+test: $(VENV)/.tools  ## all tests; a real engine, real stores and real clients among them
+	.ci/packages
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.tools  ## style, types, layout

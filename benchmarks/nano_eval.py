@@ -1,4 +1,4 @@
-"""Scores of the embedded model through a running server, on held-out conversations: `python -m benchmarks.nano_eval --url URL`.
+"""Scores of the embedded model on held-out conversations, through a running server: `python -m benchmarks.nano_eval`.
 
 Every assistant turn of a conversation is asked for with the true turns before it, greedily, and compared with what the
 generator says it should be. Names, values and wordings are those that training never sees.

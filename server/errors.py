@@ -112,7 +112,7 @@ class Forbidden(ServerError):
 
 
 class RateLimited(ServerError):
-    """The account's own limit. `retry_after` in whole seconds; `standing`: headers that say how far the plan is used."""
+    """The account's own limit. `retry_after` in whole seconds; `standing`: headers that say how much is used."""
 
     status = 429
     type = "rate_limit_error"

@@ -11,7 +11,6 @@ This is the only module that reads the environment.
 import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,12 +70,12 @@ class HttpSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65_535)
     keep_alive: int = Field(
-        120, ge=1, description="How long an idle connection stays open: longer than a caller thinks."
+        180, ge=1, description="How long an idle connection stays open: longer than any client holds it."
     )
     ping_interval: float = Field(
         3.0, gt=0, description="Silence after which a stream gets its status line and a comment. Clients give up at 5."
     )
-    max_body: int = Field(16 * 2**20, ge=1024)
+    max_body: int = Field(8 * 2**20, ge=1024)
     shutdown_timeout: int = Field(30, ge=0, description="How long running requests may take to finish at shutdown.")
 
 
@@ -171,19 +170,11 @@ class AdmissionSettings(Section):
     redis: RedisSettings = RedisSettings()
 
 
-class PriceSettings(Section):
-    """Per million tokens, in any one currency."""
-
-    input: Decimal = Field(Decimal("0.40"), ge=0, description="Prompt tokens that were not cached.")
-    cached: Decimal = Field(Decimal("0.10"), ge=0, description="Prompt tokens found in the prefix cache.")
-    output: Decimal = Field(Decimal("1.60"), ge=0, description="Generated tokens.")
-
-
 class LedgerSettings(Section):
     """Where usage is kept: one row for every admitted request."""
 
     enabled: bool = True
-    url: SecretStr | None = Field(
+    url: Secret | None = Field(
         None, description="postgresql://… or sqlite:///…; absent: usage.db (SQLite) in `directory`."
     )
     directory: Path = Field(Path("var"), description="Holds usage.db, and the journal for when the database is away.")
@@ -206,8 +197,6 @@ class TelemetrySettings(Section):
     )
     ledger: LedgerSettings = LedgerSettings()
     metrics: MetricsSettings = MetricsSettings()
-    prices: PriceSettings = PriceSettings()
-    plan_prices: dict[str, PriceSettings] = Field(default_factory=dict, description="Plans with prices of their own.")
     tracing: bool = Field(
         default_factory=_traces_wanted,
         description="OpenTelemetry traces; absent: on where OTEL_EXPORTER_OTLP_(TRACES_)ENDPOINT is set.",

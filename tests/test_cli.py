@@ -13,7 +13,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 @pytest.mark.parametrize(
-    "config", sorted(CONFIGS.glob("*-8b.yaml")) + [CONFIGS / "nano.yaml"], ids=lambda path: path.name
+    "config", [*sorted(CONFIGS.glob("*-8b.yaml")), CONFIGS / "nano.yaml"], ids=lambda path: path.name
 )
 def test_check_accepts_what_is_shipped(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:

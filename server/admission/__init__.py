@@ -1,1 +1,1 @@
-"""Who gets in: one slot for each request at work."""
+"""Who gets in: callers by their keys, plans and their limits, and what the node can carry."""

@@ -1,30 +1,133 @@
-"""The gate counts the requests inside and turns away what the node cannot carry."""
+"""Who gets in: keys, plans, limits and the node's own capacity behind one door."""
 
+import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast, get_args
 
-from server.errors import Unavailable
-from server.settings import AdmissionSettings
+from server.admission.callers import Caller, identify, local_caller
+from server.admission.capacity import Capacity
+from server.admission.limiter import Limiter
+from server.admission.salts import account_salt, salt_secret
+from server.admission.store import Clock, MemoryStore, Store
+from server.admission.ticket import Counter, Observe, Ticket
+from server.admission.watch import WatchedKeys
+from server.errors import Detail, InvalidRequest
+from server.settings import AdmissionSettings, ServiceClass
 
 
 class Gate:
-    """Bounds the requests that are at work or queued. Used from one event loop."""
+    """Used from one event loop. `observe` is told every decision, for metrics.
 
-    def __init__(self, settings: AdmissionSettings) -> None:
-        self._max_in_flight = settings.max_in_flight
-        self.in_flight = 0
+    Raises:
+        SettingsError: the key file or the settings cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: AdmissionSettings,
+        clock: Clock = time.monotonic,
+        observe: Observe = lambda plan, outcome: None,
+        store: Store | None = None,
+    ) -> None:
+        self.max_in_flight = settings.max_in_flight
+        self._settings = settings
+        self._keys = WatchedKeys(settings.keys_file, settings.plans) if settings.keys_file else None
+        self._local = local_caller(settings)
+        self._secret = salt_secret(settings)
+        self._store = store or _store(settings, clock)
+        self._capacity = Capacity(settings)
+        self._counter = Counter(self._capacity, Limiter(self._store, settings.grace), observe)
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests at work or queued."""
+        return self._capacity.in_flight
+
+    @property
+    def queued_tokens(self) -> int:
+        """Prompt tokens that wait for their first token, as far as they were announced."""
+        return self._capacity.queued_tokens
+
+    @property
+    def store_up(self) -> bool:
+        """False: shared limits cannot be reached; `admission.redis.on_failure` is in force."""
+        return self._store.up
+
+    @property
+    def keys_good(self) -> bool:
+        """False: the key file has changed and cannot be used; an older version is in force."""
+        return self._keys is None or self._keys.fault is None
+
+    def identify(self, authorization: str | None) -> Caller:
+        """By the value of the header `Authorization`.
+
+        Raises:
+            Unauthenticated: no key, or none that is valid.
+        """
+        return self._local if self._keys is None else identify(self._keys.ring, authorization)
+
+    def ticket(
+        self, caller: Caller, *, model: str, service_class: str | None = None, prompt_tokens_hint: int = 0
+    ) -> Ticket:
+        """For one request; nothing is decided before it is entered. No class asked for: the plan's.
+
+        Raises:
+            InvalidRequest: there is no such class.
+        """
+        return Ticket(
+            self._counter,
+            caller,
+            model=model,
+            service_class=_granted(service_class, caller.terms.service_class),
+            tokens=prompt_tokens_hint,
+            cache_salt=None if self._keys is None else account_salt(self._secret, caller.account),
+        )
+
+    def start(self) -> None:
+        """Begin to watch the key file and to look after shared limits."""
+        self._store.start()
+        if self._keys is not None:
+            self._watching = asyncio.create_task(self._keys.watch(self._settings.keys_poll))
+
+    async def close(self) -> None:
+        """Stop that, and let what ended be known to the other replicas."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._store.close()
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Hold one slot.
+        """A place for a request of nobody in particular.
 
         Raises:
-            Unavailable: all slots are taken.
+            Unavailable: all places are taken.
         """
-        if self.in_flight >= self._max_in_flight:
-            raise Unavailable(f"The server is working on {self.in_flight} requests and takes no more.")
-        self.in_flight += 1
+        slot = self._capacity.take("live", 0)
         try:
             yield
         finally:
-            self.in_flight -= 1
+            slot.free()
+
+
+def _store(settings: AdmissionSettings, clock: Clock) -> Store:
+    local = MemoryStore(clock)
+    if settings.redis.url is None:
+        return local
+    from server.admission.shared import SharedStore  # who shares nothing need not have the client
+
+    return SharedStore(settings.redis, local)
+
+
+def _granted(asked: str | None, best: ServiceClass) -> ServiceClass:
+    """The class asked for, but none better than the plan's."""
+    known = get_args(ServiceClass)
+    if asked is None:
+        return best
+    if asked not in known:
+        message = f"expected one of {', '.join(known)}, got `{asked[:40]}`"
+        raise InvalidRequest.of([Detail("invalid_enum_value", message, ("service_class",))])
+    return cast(ServiceClass, max(asked, best, key=known.index))

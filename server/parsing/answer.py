@@ -1,6 +1,6 @@
 """The events of one answer, as a parser writes them down."""
 
-from server.parsing.base import NewId, ParserEvent
+from server.parsing.base import AnyEvent, NewId, Reasoning
 from server.parsing.speech import Speech
 from server.records import Arguments, Text, ToolCall
 
@@ -11,16 +11,22 @@ class Answer:
     def __init__(self, new_id: NewId) -> None:
         self._new_id = new_id
         self._speech = Speech()
-        self._events: list[ParserEvent] = []
+        self._thought = Speech()
+        self._events: list[AnyEvent] = []
         self._calls = 0
 
     def say(self, text: str) -> None:
         """Speech, unless it is empty."""
-        self._append(self._speech.feed(text))
+        self._append(Text, self._speech.feed(text))
+
+    def think(self, text: str) -> None:
+        """A piece of a thought, unless it is empty."""
+        self._append(Reasoning, self._thought.feed(text))
 
     def part(self) -> None:
-        """Something comes here that is not spoken."""
+        """Something comes here that is not spoken, or the end of a thought."""
         self._speech.part()
+        self._thought.part()
 
     def call(self, name: str) -> None:
         """A call begins."""
@@ -33,18 +39,18 @@ class Answer:
 
     def finish(self) -> None:
         """The end of the text."""
-        self._append(self._speech.finish())
+        self._append(Text, self._speech.finish())
 
-    def take(self) -> list[ParserEvent]:
+    def take(self) -> list[AnyEvent]:
         """The events since the last call."""
         events, self._events = self._events, []
         return events
 
-    def _append(self, spoken: str) -> None:
-        if not spoken:
+    def _append(self, kind: type[Text] | type[Reasoning], text: str) -> None:
+        if not text:
             return
         last = self._events[-1] if self._events else None
-        if isinstance(last, Text):
-            self._events[-1] = Text(last.text + spoken)
+        if isinstance(last, kind):
+            self._events[-1] = kind(last.text + text)
         else:
-            self._events.append(Text(spoken))
+            self._events.append(kind(text))

@@ -11,6 +11,7 @@ A parser turns the text that a model writes into events, piece by piece.
 - A `ToolCall` comes once for each call, when the name is whole and the arguments have begun: indices 0, 1, 2, …
 - The `Arguments` of a call that the model completed are one JSON object: its own text, repaired where it does not parse
   but is plain enough. `{}` where it gave none.
+- `Reasoning` is what the model thinks, piece by piece; nothing of it is ever in a `Text`.
 - A call that it did not complete, cut short or malformed, is dropped where it was not yet announced. Otherwise its
   arguments are left open, so that they do not parse: clients then skip the call (pipecat) or tell the model (LiveKit).
   Closed, they would parse, and half a request would be carried out.
@@ -18,16 +19,26 @@ A parser turns the text that a model writes into events, piece by piece.
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from server.records import Arguments, Text, ToolCall
 
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What the model thinks, never spoken. Whitespace around a thought is not part of it."""
+
+    text: str
+
+
 ParserEvent = Text | ToolCall | Arguments
+AnyEvent = ParserEvent | Reasoning
 NewId = Callable[[], str]
 
 
-class Parser(Protocol):
-    """One answer of a model on its way to the client."""
+class ReasoningParser(Protocol):
+    """One answer of a model on its way to the client, with what it thinks."""
 
     @property
     def failures(self) -> int:
@@ -37,11 +48,19 @@ class Parser(Protocol):
     def cut(self) -> bool:
         """After `finish`: the text ended in the middle of a call."""
 
-    def feed(self, text: str) -> Sequence[ParserEvent]:
+    def feed(self, text: str) -> Sequence[AnyEvent]:
         """What is certain now that `text` has been written."""
 
-    def finish(self) -> Sequence[ParserEvent]:
+    def finish(self) -> Sequence[AnyEvent]:
         """The rest. Nothing may be fed afterwards."""
+
+
+class Parser(ReasoningParser, Protocol):
+    """The same, without what it thinks."""
+
+    def feed(self, text: str) -> Sequence[ParserEvent]: ...
+
+    def finish(self) -> Sequence[ParserEvent]: ...
 
 
 def random_id() -> str:

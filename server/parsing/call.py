@@ -1,4 +1,7 @@
-"""One call as Hermes, Qwen and others write it: `{"name": …, "arguments": {…}}`, the keys in any order."""
+"""One call as Hermes, Qwen and others write it: `{"name": …, "arguments": {…}}`, the keys in any order.
+
+OpenAI's manner is read too: `{"type": "function", "function": {"name": …, "arguments": {…}}}`.
+"""
 
 import re
 from collections.abc import Callable
@@ -8,6 +11,7 @@ from server.parsing.json_scan import JsonScanner
 from server.parsing.json_string import StringReader
 
 _SPACE = re.compile(r"\s*")
+_NAMES = ("name", "function")
 _ARGUMENTS = ("arguments", "parameters")
 
 
@@ -25,6 +29,7 @@ class CallReader:
         self.done = False
         self.broken = False
         self._key = ""
+        self._within = False  # the object of the key "function"
         self._string = StringReader()  # the key, or the name
         self._passed_over = JsonScanner()
         self._read: Callable[[str, int], int] = self._between
@@ -58,10 +63,7 @@ class CallReader:
         return 1
 
     def _key_or_end(self, char: str) -> int:
-        if char == "}":
-            self.done = True
-            return 1
-        return self._begin_string(char, self._key_string)
+        return self._end_object() if char == "}" else self._begin_string(char, self._key_string)
 
     def _colon(self, char: str) -> int:
         self.broken = char != ":"
@@ -69,7 +71,11 @@ class CallReader:
         return 0 if self.broken else 1
 
     def _value(self, char: str) -> int:
-        if self._key == "name" and self.name is None:
+        if self._key == "function" and char == "{" and not self._within:
+            self._within = True
+            self._expect = self._key_or_end
+            return 1
+        if self._key in _NAMES and self.name is None:
             return self._begin_string(char, self._name_string)
         if self._key in _ARGUMENTS and self.arguments is None:
             return self._begin_arguments(char)
@@ -81,9 +87,14 @@ class CallReader:
         if char == ",":
             self._expect = self._key_or_end
             return 1
-        self.done = char == "}"
-        self.broken = not self.done
-        return int(self.done)
+        self.broken = char != "}"
+        return 0 if self.broken else self._end_object()
+
+    def _end_object(self) -> int:
+        self.done = not self._within
+        self._within = False
+        self._expect = self._comma
+        return 1
 
     # Inside the tokens.
 

@@ -2,76 +2,95 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 
-from server.parsing.base import NewId, Parser, random_id
+from server.parsing import detection, dialects, grammar, tokens
+from server.parsing.base import NewId, ReasoningParser
+from server.parsing.deepseek import DeepSeek
+from server.parsing.grammar import CallGrammar
+from server.parsing.harmony import Harmony
 from server.parsing.hermes import Hermes
-from server.parsing.plain import SpeechOnly, Verbatim
-from server.parsing.thinking import Thinking
+from server.parsing.llama import Llama
+from server.parsing.mistral import Mistral
+from server.parsing.plain import SpeechOnly
+from server.parsing.tagged import Tagged
+from server.parsing.typed import Schema
 
-_UNSPOKEN = (
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<tool_response>",
-    "</tool_response>",
-    "<think>",
-    "</think>",
-)
+Schemas = Mapping[str, Schema]
+MakeCalls = Callable[[NewId, Schemas], ReasoningParser]
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """tools: the parser for a turn that offers tools. speaks: whether a chat template is of this family."""
+    """calls: the parser for a turn that offers tools.
 
-    tools: Callable[[NewId], Parser]
+    speaks: whether a chat template is of this family.
+    grammar: how a call is written; None where it cannot be prescribed.
+    special_tokens: markers are special tokens, so the engine must leave those in the text.
+    thought: the tags around reasoning at the head of an answer; None where `calls` finds it, or there is none.
+    """
+
+    calls: MakeCalls
     speaks: Callable[[str], bool]
+    grammar: CallGrammar | None = None
+    special_tokens: bool = False
+    thought: tuple[str, str] | None = tokens.THOUGHT
 
 
-def _hermes(new_id: NewId) -> Parser:
-    return Thinking(Hermes(_UNSPOKEN, new_id))
+def _hermes(new_id: NewId, schemas: Schemas) -> ReasoningParser:
+    return Hermes(tokens.CHATML, new_id)
 
 
-def _plain(new_id: NewId) -> Parser:
-    return SpeechOnly(_hermes(new_id))  # markup of the commonest kind is not spoken even where none is expected
+def _plain(new_id: NewId, schemas: Schemas) -> ReasoningParser:
+    """Markup of the commonest kind is not spoken even where none is expected."""
+    return SpeechOnly(Hermes(tokens.CHATML, new_id))
 
 
-def _is_hermes(chat_template: str) -> bool:
-    """`<tool_call>` with JSON inside: Qwen3-Coder and GLM put XML there."""
-    json_inside = "<function=" not in chat_template and "<arg_key>" not in chat_template
-    return json_inside and "<tool_call>" in chat_template and "arguments" in chat_template
+def _qwen_coder(new_id: NewId, schemas: Schemas) -> ReasoningParser:
+    return Tagged(dialects.QWEN, schemas, tokens.CHATML, new_id)
 
 
-# The order is that of detection; the last one takes every template.
+def _glm(new_id: NewId, schemas: Schemas) -> ReasoningParser:
+    return Tagged(dialects.GLM, schemas, tokens.GLM, new_id)
+
+
+def _llama(new_id: NewId, schemas: Schemas) -> ReasoningParser:
+    return Llama(tokens.LLAMA, new_id)
+
+
+def _mistral(new_id: NewId, schemas: Schemas) -> ReasoningParser:
+    return Mistral(tokens.MISTRAL, new_id)
+
+
+def _deepseek(new_id: NewId, schemas: Schemas) -> ReasoningParser:
+    return DeepSeek(tokens.DEEPSEEK, new_id)
+
+
+def _harmony(new_id: NewId, schemas: Schemas) -> ReasoningParser:
+    return Harmony(tokens.HARMONY, new_id)
+
+
+# The order is that of detection, the special before the general; the last one takes every template.
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
-        "hermes": Family(_hermes, _is_hermes),
-        "plain": Family(_plain, lambda chat_template: True),
+        "hermes": Family(_hermes, detection.hermes, grammar.HERMES),
+        "qwen3_coder": Family(_qwen_coder, detection.qwen_coder, grammar.QWEN_CODER),
+        "glm45": Family(_glm, detection.glm, grammar.GLM),
+        "gpt_oss": Family(_harmony, detection.harmony, grammar.HARMONY, special_tokens=True, thought=None),
+        "deepseek_v3": Family(_deepseek, detection.deepseek_v3, grammar.DEEPSEEK_V3, special_tokens=True),
+        "deepseek_v31": Family(_deepseek, detection.deepseek_v31, grammar.DEEPSEEK_V31, special_tokens=True),
+        "mistral_array": Family(
+            _mistral,
+            detection.mistral_array,
+            grammar.MISTRAL_ARRAY,
+            special_tokens=True,
+            thought=tokens.MISTRAL_THOUGHT,
+        ),
+        "mistral": Family(
+            _mistral, detection.mistral, grammar.MISTRAL, special_tokens=True, thought=tokens.MISTRAL_THOUGHT
+        ),
+        "llama_pythonic": Family(_llama, detection.llama_pythonic, grammar.LLAMA_PYTHONIC, special_tokens=True),
+        "llama_json": Family(_llama, detection.llama_json, grammar.LLAMA_JSON, special_tokens=True),
+        "plain": Family(_plain, detection.anything),
     }
 )
-
-
-def make_parser(family: str, *, tools: bool, verbatim: bool = False, new_id: NewId = random_id) -> Parser:
-    """The parser for one answer.
-
-    Args:
-        family: a key of `FAMILIES`.
-        tools: calls may be made; otherwise what looks like one is dropped.
-        verbatim: a grammar shapes the whole answer and it is no call (JSON mode): pass everything through.
-
-    Raises:
-        ValueError: an unknown family.
-    """
-    if family not in FAMILIES:
-        near = get_close_matches(family, FAMILIES, n=3, cutoff=0.5) or list(FAMILIES)
-        raise ValueError(f"unknown tool-call family {family!r}; the nearest known: {', '.join(near)}")
-    if verbatim:
-        return Verbatim()
-    parser = FAMILIES[family].tools(new_id)
-    return parser if tools else SpeechOnly(parser)
-
-
-def detect(chat_template: str) -> str:
-    """The family that a chat template speaks; "plain" where none is recognisable."""
-    return next(name for name, family in FAMILIES.items() if family.speaks(chat_template))

@@ -148,7 +148,7 @@ class JsonScanner:
         return end
 
     def _end_scalar(self) -> None:
-        word = self._token if _NUMBER.fullmatch(self._token) else _WORDS.get(self._token)
+        word = self._word(self._token)
         if word is None:
             self._break()
             return
@@ -156,6 +156,9 @@ class JsonScanner:
         self._token = ""
         self._read = self._between
         self._end_value()
+
+    def _word(self, token: str) -> str | None:
+        return token if _NUMBER.fullmatch(token) else _WORDS.get(token)
 
     # Strings.
 
@@ -209,12 +212,16 @@ class JsonScanner:
         return self._end_escape("\\\\", start)
 
     def _code_unit(self, text: str, start: int) -> int:
-        if text[start] not in _HEX:
+        if not self._is_hex(text[start]):
             return self._end_escape("\\" + self._token, start)
         self._token += text[start]
         if len(self._token) == len("\\uXXXX"):
             self._end_escape(self._token, start)
         return start + 1
+
+    @staticmethod
+    def _is_hex(char: str) -> bool:
+        return char in _HEX
 
     def _end_escape(self, meant: str, position: int) -> int:
         self._write(meant)

@@ -6,23 +6,23 @@ Fixed separators with one space each: no run of blanks, so that JSON always ends
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import takewhile
 
 import orjson
 from xgrammar import Grammar
 
 from server.errors import Detail, InvalidRequest
+from server.prompt.ebnf import faithful
 from server.prompt.schema import ANY, Fault, SchemaError, rewritten
 from server.protocol import ChatRequest
 
 MAX_SCHEMA = 128 * 1024  # bytes of JSON
 MAX_GRAMMAR = 512 * 1024  # characters of EBNF
 _KEPT = 128  # grammars
+_LISTED = 64  # faults in one answer
+_LONGEST_STEP = 64  # characters of a name that is repeated to its caller in a path
 
 _SCHEMA_PATH = ("response_format", "json_schema", "schema")
-
-# Where lengths are bounded, the compiler takes control characters for characters and leaves out escapes: no JSON.
-_CHARACTERS = re.compile(r'^(\w+) ::= \(\(\[\^\\"\\\\\\r\\n\]\)\)$', re.MULTILINE)
-_JSON_CHARACTERS = r'\1 ::= (([^\\0-\\x1f\\"\\\\]) | ("\\\\" [\\"\\\\/bfnrt]))'
 
 
 class Constraints:
@@ -45,7 +45,7 @@ class Constraints:
         try:
             return self._json_grammar(orjson.dumps(form.schema), strict=form.strict)
         except SchemaError as error:
-            raise InvalidRequest.of([_detail(fault) for fault in error.faults]) from None
+            raise InvalidRequest.of([_detail(fault) for fault in error.faults[:_LISTED]]) from None
 
 
 def json_grammar(schema: bytes, strict: bool) -> str:
@@ -69,8 +69,9 @@ def _compiled(schema: Mapping[str, object]) -> str:
     except RuntimeError as error:
         reason = re.sub(r"^\[[^\]]*\] \S+:\d+: ", "", str(error)).strip()
         raise SchemaError([Fault((), f"the schema cannot be made into a grammar: {reason[:200]}")]) from None
-    return _CHARACTERS.sub(_JSON_CHARACTERS, str(grammar))
+    return faithful(str(grammar))
 
 
 def _detail(fault: Fault) -> Detail:
-    return Detail("custom", fault.message, (*_SCHEMA_PATH, *fault.path))
+    steps = takewhile(lambda step: len(step) <= _LONGEST_STEP, fault.path)
+    return Detail("custom", fault.message, (*_SCHEMA_PATH, *steps))

@@ -6,7 +6,7 @@ the tokenizer gives. Thread-safe: padding and truncation, the mutable state of a
 
 import json
 from collections.abc import Iterator
-from itertools import chain, takewhile
+from itertools import chain, pairwise, takewhile
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -19,7 +19,7 @@ JsonObject = dict[str, Any]
 
 
 class Encoder:
-    """One model's tokenizer.
+    """One model's tokenizer. `reserved`: ids that no text of a caller becomes.
 
     Raises:
         ValueError: the tokenizer is not a fast one.
@@ -30,6 +30,7 @@ class Encoder:
             raise ValueError(f"The tokenizer of {tokenizer.name_or_path} has no tokenizer.json, which is needed here.")
         state = {**json.loads(tokenizer.backend_tokenizer.to_str()), "truncation": None, "padding": None}
         self.markers = Markers(_markers(state))
+        self.reserved = self.markers.token_ids - {tokenizer.unk_token_id}  # unknown characters may become unknown
         self._full = _load(state)
         self._plain = _load(_without_markers(state))
         self._plain_later = _load(_without_first_space(_without_markers(state)))
@@ -77,16 +78,17 @@ class Encoder:
     def _plain_ids(self, tokenizer: Tokenizer, text: str) -> list[int]:
         """A vocabulary may hold a marker as an ordinary piece too; then the text is cut inside of it and read again."""
         ids = _ids(tokenizer, text)
-        cut = None if self.markers.token_ids.isdisjoint(ids) else self._inside_a_marker(tokenizer, text)
-        if cut is None:
+        cuts = [] if self.reserved.isdisjoint(ids) else self._inside_markers(tokenizer, text)
+        if not cuts:
             return ids
-        return self._plain_ids(tokenizer, text[:cut]) + self._plain_ids(self._plain_later, text[cut:])
+        first, *others = [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+        later = (self._plain_ids(self._plain_later, other) for other in others)
+        return [*self._plain_ids(tokenizer, first), *chain.from_iterable(later)]
 
-    def _inside_a_marker(self, tokenizer: Tokenizer, text: str) -> int | None:
+    def _inside_markers(self, tokenizer: Tokenizer, text: str) -> list[int]:
         encoding = tokenizer.encode(text, add_special_tokens=False)
         tokens = zip(encoding.ids, encoding.offsets, strict=True)
-        spans = (span for token_id, span in tokens if token_id in self.markers.token_ids)
-        return next((start + 1 for start, end in spans if end - start > 1), None)
+        return [start + 1 for token_id, (start, end) in tokens if token_id in self.reserved and end - start > 1]
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:

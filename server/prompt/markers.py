@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 # What Unicode reserves for use inside a program: without case, no word characters, nothing to strip or to escape.
 _NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
@@ -39,7 +40,7 @@ class Markers:
         longest_first = sorted(markers, key=lambda marker: -len(marker.text))
         self.by_text: Mapping[str, Marker] = {marker.text: marker for marker in longest_first}
         self.token_ids = frozenset(marker.token_id for marker in longest_first)
-        self.pattern = "|".join(marker.pattern for marker in longest_first) or r"(?!)"
+        self.pattern = re.compile("|".join(marker.pattern for marker in longest_first) or r"(?!)")
         self._any = re.compile("|".join(map(re.escape, self.by_text)) or r"(?!)")
         self._longest = len(longest_first[0].text) if longest_first else 0
         self._beginnings = {text[:end] for text in self.by_text for end in range(1, len(text))}
@@ -97,7 +98,7 @@ class Seams:
         if not cuts:
             return text
         self.used = True
-        return self._mark.join(text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True))
+        return self._mark.join(text[start:end] for start, end in pairwise([0, *cuts, len(text)]))
 
     def sew_all(self, value: object) -> object:
         """The same for every string and every key of a JSON value."""
@@ -117,6 +118,17 @@ class Seams:
 
     def split(self, rendered: str) -> Iterator[str | Marker]:
         """Plain stretches, free of seams, and the template's own markers, alternating; stretches may be empty."""
-        own = re.compile(f"(?<!{re.escape(self._mark)})({self.markers.pattern})")
-        for index, piece in enumerate(own.split(rendered.replace(self._escaped, self._mark))):
-            yield self.markers.by_text[piece] if index % 2 else self.unpick(piece)
+        text, start = rendered.replace(self._escaped, self._mark), 0
+        for found in self._own(text):
+            yield self.unpick(text[start : found.start()])
+            yield self.markers.by_text[found[0]]
+            start = found.end()
+        yield self.unpick(text[start:])
+
+    def _own(self, text: str) -> Iterator[re.Match[str]]:
+        found = self.markers.pattern.search(text)
+        while found:
+            behind_a_seam = text.endswith(self._mark, 0, found.start())
+            if not behind_a_seam:
+                yield found
+            found = self.markers.pattern.search(text, found.start() + 1 if behind_a_seam else found.end())

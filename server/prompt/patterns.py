@@ -51,6 +51,11 @@ def whole_pattern(pattern: str) -> str:
     return f"^(?:{'|'.join(branches)})$"
 
 
+def cost(whole: str) -> int:
+    """Of a whole pattern. Grows as the time to compile it does: with the square of its length written out."""
+    return _size(_parse(whole[1:-1])) ** 2
+
+
 def _branches(pattern: str) -> Iterator[str]:
     """The alternatives at the top level, where an anchor belongs to one of them."""
     start = depth = 0

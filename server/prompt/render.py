@@ -101,9 +101,11 @@ def _call(call: ToolCallIn, seams: Seams, parsed: bool) -> Turn:
 
 
 def _tool(tool: Tool, seams: Seams) -> Turn:
-    function: Turn = {"name": seams.sew(tool.name)}
-    if tool.description is not None:
-        function["description"] = seams.sew(tool.description)
-    if tool.parameters is not None:
-        function["parameters"] = seams.sew_all(tool.parameters)
+    """With every member, given or not: templates read them all."""
+    parameters = tool.parameters or {"type": "object", "properties": {}}
+    function = {
+        "name": seams.sew(tool.name),
+        "description": seams.sew(tool.description or ""),
+        "parameters": seams.sew_all(parameters),
+    }
     return {"type": "function", "function": function}

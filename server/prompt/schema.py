@@ -5,12 +5,10 @@ schema is rewritten so that every keyword is followed (one type or one combinati
 what cannot be is refused by name. Invariant: whatever the rewritten schema lets through is valid under the given one.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
-from server.prompt.finite import endless, overlapping, types_of
+from server.prompt.finite import CLOSED, IMPLIED_TYPE, circular, endless, overlapping, types_of
 from server.prompt.keywords import (
     COMBINERS,
     FORMATS,
@@ -19,13 +17,25 @@ from server.prompt.keywords import (
     UNSUPPORTED,
     JsonObject,
     fault_of_form,
-    is_number,
 )
-from server.prompt.patterns import PatternError, whole_pattern
+from server.prompt.patterns import PatternError, cost, whole_pattern
+from server.prompt.schema_parts import (
+    MAX_EXACT,
+    Bounds,
+    count,
+    elements,
+    figure,
+    inclusive,
+    is_empty,
+    is_exact,
+    members,
+    resolved,
+    type_names,
+)
 
 MAX_DEPTH = 32  # schemas within schemas
 MAX_SCHEMAS = 1000
-MAX_EXACT = 2**53  # whole numbers beyond are not the same to every reader of JSON
+MAX_PATTERN_COST = 500_000  # of all together: half a second at most
 MAX_COUNTED = 64  # optional properties where their number is bounded: the grammar grows with the square
 
 Path = tuple[str, ...]
@@ -67,7 +77,9 @@ class _Rewriter:
         self._strict = strict
         self._faults: list[Fault] = []
         self._count = 0
+        self._pattern_cost = 0
         self._names: dict[str, str] = {}  # by the pointer of a $ref
+        self._first_use: dict[str, Path] = {}
         self._waiting: list[tuple[str, object, Path]] = []  # definitions referred to and not yet rewritten
         self._definitions: dict[str, Schema] = {}
         self._exclusive: list[tuple[Path, list[Schema]]] = []  # what `oneOf` says of the others
@@ -80,16 +92,18 @@ class _Rewriter:
         if not self._faults:
             self._check_whole()
         if self._faults:
-            raise SchemaError(self._faults)
+            raise SchemaError(tuple(dict.fromkeys(self._faults)))  # a schema may be met by more than one way
         return {**result, "$defs": self._definitions} if self._definitions else result
 
     def _check_whole(self) -> None:
         for path, schemas in self._exclusive:
             if overlapping(list(schemas), self._definitions):
                 self._fault(path, "the schemas of `oneOf` may overlap, which is not supported; `anyOf` is")
-        pointers = {name: pointer for pointer, name in self._names.items()}
-        for name in sorted(endless(self._definitions)):
-            self._fault(("$ref",), f"{pointers[name]!r} never ends, since it always holds itself")
+        never = endless(self._definitions)
+        for name in sorted(never):
+            self._fault(self._first_use[name], "leads to what never ends, since it always holds itself")
+        for name in sorted(circular(self._definitions) - never):
+            self._fault(self._first_use[name], "leads back to itself, with nothing between")
 
     def _fault(self, path: Path, message: str) -> Schema:
         self._faults.append(Fault(path, message))
@@ -135,9 +149,9 @@ class _Rewriter:
         if keyword == "const":
             return self._values([said["const"]], said, here)
         if keyword == "enum":
-            return self._values(_list(said["enum"]), said, here)
+            return self._values(elements(said["enum"]), said, here)
         if keyword == "allOf":
-            return self._all(_list(said["allOf"]), here, depth)
+            return self._all(elements(said["allOf"]), here, depth)
         return self._any(keyword, said, path, depth)
 
     def _reference(self, pointer: str, path: Path) -> Schema:
@@ -145,19 +159,20 @@ class _Rewriter:
             if not pointer.startswith("#"):
                 return self._fault(path, f"only references within the schema are followed, not {pointer[:80]!r}")
             try:
-                target = _resolved(self._root, pointer)
+                target = resolved(self._root, pointer)
             except LookupError:
                 return self._fault(path, f"{pointer[:80]!r} leads to no schema")
-            self._names[pointer] = f"r{len(self._names)}"
-            self._waiting.append((self._names[pointer], target, tuple(pointer.split("/")[1:])))
+            name = self._names[pointer] = f"r{len(self._names)}"
+            self._first_use[name] = path
+            self._waiting.append((name, target, tuple(pointer.split("/")[1:])))
         return {"$ref": f"#/$defs/{self._names[pointer]}"}
 
     def _values(self, values: list[object], said: Schema, path: Path) -> Schema:
-        types = set(_type_names(said))
+        types = set(type_names(said))
         fitting = [value for value in values if not types or types & types_of(value)]
         if not fitting:
             return self._fault(path, "no value is of the type")
-        if not all(map(_is_exact, fitting)):
+        if not all(map(is_exact, fitting)):
             return self._fault(path, f"whole numbers must not exceed {MAX_EXACT}")
         return {"enum": fitting}
 
@@ -167,8 +182,8 @@ class _Rewriter:
         return self._schema(parts[0], (*path, "0"), depth + 1)
 
     def _any(self, keyword: str, said: Schema, path: Path, depth: int) -> Schema:
-        types, schemas = set(_type_names(said)), []
-        for index, part in enumerate(_list(said[keyword])):
+        types, schemas = set(type_names(said)), []
+        for index, part in enumerate(elements(said[keyword])):
             part = self._narrowed(part, types) if types else part
             if part is None:
                 return self._fault((*path, "type"), f"`type` is not supported beside this `{keyword}`")
@@ -191,7 +206,7 @@ class _Rewriter:
         match schema:
             case {"$ref": str(pointer)} if steps:
                 try:
-                    return self._evident_types(_resolved(self._root, pointer), steps - 1)
+                    return self._evident_types(resolved(self._root, pointer), steps - 1)
                 except LookupError:
                     return None
             case {"const": value}:
@@ -199,17 +214,21 @@ class _Rewriter:
             case {"enum": list(values)}:
                 return {min(types_of(value)) for value in values}
             case {"type": str() | list() as named}:
-                return set(_type_names({"type": named}))
+                return set(type_names({"type": named}))
             case _:
                 return None
 
     # Types
 
     def _typed(self, said: Schema, path: Path, depth: int) -> Schema:
-        types = _type_names(said) or [name for name in OF_TYPE if said.keys() & set(OF_TYPE[name])]
+        types = type_names(said)
+        given = bool(types)
+        types = types or [name for name in OF_TYPE if said.keys() & set(OF_TYPE[name])]
         if "number" in types:
             types = [name for name in types if name != "integer"]
         schemas = [self._of_type(name, said, path, depth) for name in types]
+        if not given:
+            schemas = [{**schema, **IMPLIED_TYPE} for schema in schemas]
         return {"anyOf": schemas} if len(schemas) > 1 else schemas[0] if schemas else ANY
 
     def _of_type(self, name: str, said: Schema, path: Path, depth: int) -> Schema:
@@ -238,59 +257,62 @@ class _Rewriter:
 
     def _pattern(self, pattern: object, path: Path) -> str:
         try:
-            return whole_pattern(str(pattern))
+            whole = whole_pattern(str(pattern))
         except PatternError as error:
             self._fault(path, f"the pattern {error}")
             return ""
+        self._pattern_cost += cost(whole)
+        if self._pattern_cost > MAX_PATTERN_COST:
+            self._fault(path, "the patterns together take too long to compile")
+        return whole
 
     def _number(self, name: str, said: Schema, path: Path) -> Schema:
-        bounds = {keyword: _figure(said[keyword]) for keyword in OF_TYPE["number"] if keyword in said}
+        bounds: Bounds = {keyword: figure(said[keyword]) for keyword in OF_TYPE["number"] if keyword in said}
         for keyword, bound in bounds.items():
-            if abs(bound) > MAX_EXACT:
+            if not -MAX_EXACT <= bound <= MAX_EXACT:
                 self._fault((*path, keyword), f"must be between -{MAX_EXACT} and {MAX_EXACT}")
-        if name == "integer":
-            bounds = _whole_bounds(bounds)
-        low = max(bounds.get("minimum", -math.inf), bounds.get("exclusiveMinimum", -math.inf))
-        high = min(bounds.get("maximum", math.inf), bounds.get("exclusiveMaximum", math.inf))
-        open_ended = low == bounds.get("exclusiveMinimum") or high == bounds.get("exclusiveMaximum")
-        if low > high or (low == high and open_ended):
-            self._fault((*path, next(iter(said.keys() & set(OF_TYPE["number"])))), "no number is within the bounds")
+        bounds = inclusive(bounds) if name == "integer" else bounds
+        if is_empty(bounds):
+            self._fault((*path, next(iter(bounds))), "no number is within the bounds")
         return {"type": name, **bounds}
 
     def _array(self, said: Schema, path: Path, depth: int) -> Schema:
         self._ordered(said, "minItems", "maxItems", path)
-        most = _count(said.get("maxItems"))
+        most = count(said.get("maxItems"))
         prefix = [
             self._schema(item, (*path, "prefixItems", str(index)), depth + 1)
-            for index, item in enumerate(_list(said.get("prefixItems", [])))
+            for index, item in enumerate(elements(said.get("prefixItems", [])))
         ]
         rest = said.get("items", True)
         items: object = False if rest is False else self._schema(rest, (*path, "items"), depth + 1)
-        if items is False and (_count(said.get("minItems")) or 0) > len(prefix):
+        if items is False and (count(said.get("minItems")) or 0) > len(prefix):
             self._fault((*path, "minItems"), "more than the number of items allowed")
         if most is not None and most <= len(prefix):
             prefix, items = prefix[:most], False
         result: Schema = {"type": "array", "prefixItems": prefix, "items": items}
-        bounds: Schema = {keyword: _count(said[keyword]) for keyword in ("minItems", "maxItems") if keyword in said}
+        bounds: Schema = {keyword: count(said[keyword]) for keyword in ("minItems", "maxItems") if keyword in said}
         return {**{key: value for key, value in result.items() if value != []}, **bounds}
 
     def _object(self, said: Schema, path: Path, depth: int) -> Schema:
         properties = self._properties("properties", said, path, depth)
-        others = said.get("additionalProperties", not self._strict)
-        rest: object = False if others is False else self._schema(others, (*path, "additionalProperties"), depth + 1)
-        required = list(dict.fromkeys(str(name) for name in _list(said.get("required", []))))
+        rest = self._rest(said, path, depth)
+        required = list(dict.fromkeys(str(name) for name in elements(said.get("required", []))))
         for name in required:
             if name not in properties and rest is False:
                 self._fault((*path, "required"), f"{name[:80]!r} is no property")
             properties.setdefault(name, rest if isinstance(rest, dict) else ANY)
-        result: Schema = {
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": rest,
-        }
-        result |= self._keys(said, bool(properties), path, depth)
+        if not all(map(str.isascii, properties)):
+            rest = False  # such a name could come in again among the others, with any value
+        result: Schema = {"type": "object", "properties": properties, "required": required}
+        result |= {"additionalProperties": rest, **self._keys(said, bool(properties), path, depth)}
+        result |= {} if said.get("additionalProperties") is False else CLOSED
         return {**result, **self._counted(said, result, path)}
+
+    def _rest(self, said: Schema, path: Path, depth: int) -> object:
+        """The schema of properties that are not listed, or False."""
+        default = not self._strict or "propertyNames" in said
+        others = said.get("additionalProperties", default)
+        return others and self._schema(others, (*path, "additionalProperties"), depth + 1)
 
     def _properties(self, keyword: str, said: Schema, path: Path, depth: int) -> Schema:
         schemas = said.get(keyword, {})
@@ -304,7 +326,7 @@ class _Rewriter:
             self._fault((*path, own[-1]), f"`{own[-1]}` is not supported beside other conditions on the names")
         if "patternProperties" in own:
             return self._pattern_properties(said, (*path, "patternProperties"), path, depth)
-        if "propertyNames" not in own:
+        if "propertyNames" not in own or said.get("additionalProperties") is False:
             return {}
         names = (
             self._narrowed(said["propertyNames"], {"string"})
@@ -324,11 +346,11 @@ class _Rewriter:
 
     def _counted(self, said: Schema, result: Schema, path: Path) -> Schema:
         """A name may come twice where it is free, so that there a least number of properties is no bound."""
-        least, most = _count(said.get("minProperties")) or 0, _count(said.get("maxProperties"))
+        least, most = count(said.get("minProperties")) or 0, count(said.get("maxProperties"))
         bounds: Schema = {"minProperties": least} if least else {}
         bounds |= {} if most is None else {"maxProperties": most}
         self._ordered(said, "minProperties", "maxProperties", path)
-        properties, required = _map(result["properties"]), _list(result["required"])
+        properties, required = members(result["properties"]), elements(result["required"])
         free = result["additionalProperties"] is not False or bool(said.keys() & {"patternProperties", "propertyNames"})
         if least > max(1, len(required)) and free:
             self._fault((*path, "minProperties"), "more than 1 is not supported where names are not listed")
@@ -343,75 +365,6 @@ class _Rewriter:
         return bounds
 
     def _ordered(self, said: Schema, least: str, most: str, path: Path) -> None:
-        low, high = _count(said.get(least)), _count(said.get(most))
+        low, high = count(said.get(least)), count(said.get(most))
         if low is not None and high is not None and low > high:
             self._fault((*path, least), f"greater than `{most}`")
-
-
-def _resolved(root: JsonObject, pointer: str) -> object:
-    """What a JSON pointer in a URI fragment leads to. Raises LookupError."""
-    if pointer != "#" and not pointer.startswith("#/"):
-        raise LookupError(pointer)
-    node: object = root
-    for step in pointer.split("/")[1:]:
-        name = unquote(step).replace("~1", "/").replace("~0", "~")
-        if isinstance(node, list) and name.isdecimal():
-            node = node[int(name)]
-        elif isinstance(node, Mapping):
-            node = node[name]
-        else:
-            raise LookupError(pointer)
-    if not isinstance(node, Mapping | bool):
-        raise LookupError(pointer)
-    return node
-
-
-def _as_object(schema: object) -> object:
-    return {} if schema is True else schema
-
-
-def _whole_bounds(bounds: Mapping[str, int | float]) -> dict[str, int | float]:
-    """The same bounds on whole numbers, inclusive."""
-    lows = [math.ceil(bounds["minimum"])] if "minimum" in bounds else []
-    lows += [math.floor(bounds["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in bounds else []
-    highs = [math.floor(bounds["maximum"])] if "maximum" in bounds else []
-    highs += [math.ceil(bounds["exclusiveMaximum"]) - 1] if "exclusiveMaximum" in bounds else []
-    return {**({"minimum": max(lows)} if lows else {}), **({"maximum": min(highs)} if highs else {})}
-
-
-def _is_exact(value: object) -> bool:
-    match value:
-        case bool() | None | str():
-            return True
-        case int():
-            return abs(value) <= MAX_EXACT
-        case list():
-            return all(map(_is_exact, value))
-        case Mapping():
-            return all(map(_is_exact, value.values()))
-        case _:
-            return is_number(value)
-
-
-def _type_names(said: Mapping[str, object]) -> list[str]:
-    names = said.get("type", [])
-    return [str(name) for name in (names if isinstance(names, list) else [names])]
-
-
-def _figure(value: object) -> int | float:
-    assert isinstance(value, int | float)
-    return value
-
-
-def _count(value: object) -> int | None:
-    return None if value is None else int(_figure(value))
-
-
-def _list(value: object) -> list[object]:
-    assert isinstance(value, list)
-    return value
-
-
-def _map(value: object) -> Mapping[str, object]:
-    assert isinstance(value, Mapping)
-    return value

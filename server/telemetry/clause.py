@@ -11,9 +11,9 @@ CLOSERS = frozenset("\"')]}”’»）」』*_")
 class ClauseWatch:
     """Finds the end of the first speakable clause, however the text is split.
 
-    A clause ends with a sentence, or at a comma once there are `length` characters. A mark in `.!?,;:` counts when white
-    space follows it: a voice cannot begin earlier either, since `3.` may go on with `5`. Abbreviations are not told
-    from sentences. Linear in the text up to that point; nothing after it is looked at.
+    A clause ends with a sentence, or at a comma once there are `length` characters. A mark in `.!?,;:` counts when
+    white space follows it: a voice cannot begin earlier either, since `3.` may go on with `5`. Abbreviations are not
+    told from sentences. Linear in the text up to that point; nothing after it is looked at.
     """
 
     def __init__(self, length: int) -> None:

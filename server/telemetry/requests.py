@@ -1,7 +1,7 @@
 """One record for every admitted request, however it ended."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +16,15 @@ Observe = Callable[[float], None]
 CLAUSE_LENGTH = 20
 
 logger = logging.getLogger("server.requests")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who pays."""
+
+    account: str = ""
+    key_id: str = ""
+    plan: str = ""
 
 
 def _ignore(value: float) -> None:
@@ -49,6 +58,7 @@ class Meter:
     structured_failures: int = 0
     error_type: str | None = None
     cause: FinishCause | None = None
+    trace_headers: Mapping[str, str] = field(default_factory=dict)  # for the engine, so that its spans join ours
     spoken: bool = False
     phrased: bool = False
 

@@ -8,10 +8,21 @@ from typing import Any
 
 import yaml
 
-from server.parsing import Parser, ParserEvent, make_parser
+from server.parsing import AnyEvent, Parser, Reasoning, ReasoningParser, make_parser
 from server.records import Arguments, Text, ToolCall
 
 CASES = Path(__file__).parents[1] / "cases"
+TOOLS = yaml.safe_load((CASES / "tools.yaml").read_text("utf-8"))
+# A folder of cases, and the family that reads them. Llama's two read the same.
+FAMILY_OF = {
+    "hermes": "hermes",
+    "qwen3_coder": "qwen3_coder",
+    "glm45": "glm45",
+    "gpt_oss": "gpt_oss",
+    "deepseek": "deepseek_v3",
+    "mistral": "mistral",
+    "llama": "llama_json",
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,9 @@ class Case:
     events: tuple[str | tuple[str, str], ...]
     failures: int = 0
     cut: bool = False
+    family: str = "hermes"
+    reasoning: str = ""
+    thinking_open: bool = False
 
     @property
     def content(self) -> str:
@@ -32,16 +46,33 @@ class Case:
     def calls(self) -> list[tuple[str, str]]:
         return [event for event in self.events if isinstance(event, tuple)]
 
+    @property
+    def outcome(self) -> tuple[object, ...]:
+        return self.events, self.failures, self.cut
 
-def load(family: str) -> list[Case]:
-    files = sorted((CASES / family).glob("*.yaml"))
-    return [_case(file.stem, raw) for file in files for raw in yaml.safe_load(file.read_text("utf-8"))]
+    def parser(self, *, tools: bool = True) -> Parser:
+        return parser(self.family, tools=tools, thinking_open=self.thinking_open)
+
+    def parse(self, pieces: Iterable[str]) -> "Case":
+        """What comes of the pieces."""
+        reader = self.parser()
+        events = feed_all(reader, pieces)
+        return Case(self.name, self.text, merged(events), reader.failures, reader.cut, self.family)
 
 
-def _case(theme: str, raw: dict[str, Any]) -> Case:
-    events = tuple(event["say"] if "say" in event else (event["call"], event["arguments"]) for event in raw["events"])
-    name = f"{theme}: {raw['name']}"
-    return Case(name, raw["text"], _joined(events), raw.get("failures", 0), raw.get("cut", False))
+def load(folder: str) -> list[Case]:
+    files = sorted((CASES / folder).glob("*.yaml"))
+    return [_case(folder, file.stem, raw) for file in files for raw in yaml.safe_load(file.read_text("utf-8"))]
+
+
+def load_all() -> list[Case]:
+    return [case for folder in FAMILY_OF for case in load(folder)]
+
+
+def _case(folder: str, theme: str, raw: dict[str, Any]) -> Case:
+    events = _joined(event["say"] if "say" in event else (event["call"], event["arguments"]) for event in raw["events"])
+    optional = {key: raw[key] for key in ("failures", "cut", "reasoning", "thinking_open") if key in raw}
+    return Case(f"{folder}, {theme}: {raw['name']}", raw["text"], events, family=FAMILY_OF[folder], **optional)
 
 
 def _joined(events: Iterable[str | tuple[str, str]]) -> tuple[str | tuple[str, str], ...]:
@@ -54,12 +85,18 @@ def _joined(events: Iterable[str | tuple[str, str]]) -> tuple[str | tuple[str, s
     return tuple(joined)
 
 
-def hermes(*, tools: bool = True) -> Parser:
+def parser(family: str, *, tools: bool = True, thinking_open: bool = False) -> Parser:
     numbers = count()
-    return make_parser("hermes", tools=tools, new_id=lambda: f"call_{next(numbers)}")
+    return make_parser(
+        family, tools=tools, schemas=TOOLS, thinking_open=thinking_open, new_id=lambda: f"call_{next(numbers)}"
+    )
 
 
-def feed_all(parser: Parser, pieces: Iterable[str]) -> list[ParserEvent]:
+def hermes(*, tools: bool = True) -> Parser:
+    return parser("hermes", tools=tools)
+
+
+def feed_all(parser: ReasoningParser, pieces: Iterable[str]) -> list[AnyEvent]:
     return [event for piece in pieces for event in parser.feed(piece)] + list(parser.finish())
 
 
@@ -68,7 +105,7 @@ def split(text: str, cuts: Iterable[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(edges)]
 
 
-def merged(events: Sequence[ParserEvent]) -> tuple[str | tuple[str, str], ...]:
+def merged(events: Sequence[AnyEvent]) -> tuple[str | tuple[str, str], ...]:
     """As in `Case.events`; checks indices, ids and that a call's arguments follow it without a break."""
     calls = -1
     shapes: list[str | tuple[str, str]] = []
@@ -77,6 +114,8 @@ def merged(events: Sequence[ParserEvent]) -> tuple[str | tuple[str, str], ...]:
             case Text(text):
                 assert text
                 shapes.append(text)
+            case Reasoning(text):
+                assert text
             case ToolCall(index, id_, name):
                 calls += 1
                 assert (index, id_) == (calls, f"call_{calls}")
@@ -88,7 +127,5 @@ def merged(events: Sequence[ParserEvent]) -> tuple[str | tuple[str, str], ...]:
     return _joined(shapes)
 
 
-def parse(text: str, pieces: Sequence[str] | None = None) -> Case:
-    parser = hermes()
-    events = feed_all(parser, [text] if pieces is None else pieces)
-    return Case("", text, merged(events), parser.failures, parser.cut)
+def parse(text: str, pieces: Sequence[str] | None = None, family: str = "hermes") -> Case:
+    return Case("", text, (), family=family).parse([text] if pieces is None else pieces)

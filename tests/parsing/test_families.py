@@ -1,34 +1,29 @@
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from server.parsing import FAMILIES, detect, make_parser
+from server.parsing import FAMILIES, Family, Reasoning, detect, make_parser
 from server.records import Arguments, Text, ToolCall
+from tests.parsing.case_files import CASES, parse
 
-QWEN = r"""{%- if tools %}{{- "# Tools\n\nFor each function call, return a json object with function name and arguments
-within <tool_call></tool_call> tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": <args-json-object>}" }}"""
-QWEN_CODER = "{{ '<tool_call>\\n<function=example>\\n<parameter=arguments>' }}"
-GLM = "{{ '<tool_call>' ~ name ~ '<arg_key>' ~ arguments }}"
+TEMPLATES = yaml.safe_load((CASES / "templates.yaml").read_text("utf-8"))
 NANO = Path(__file__).parents[2] / "server" / "nano" / "chat_template.jinja"
 CALL = 'Hi. <tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>'
 
 
-@pytest.mark.parametrize(
-    ("template", "family"),
-    [(QWEN, "hermes"), (QWEN_CODER, "plain"), (GLM, "plain"), ("{{ messages }}", "plain"), ("", "plain")],
-)
-def test_detect(template: str, family: str) -> None:
-    assert detect(template) == family
+@pytest.mark.parametrize("snippet", TEMPLATES, ids=lambda snippet: snippet["name"])
+def test_detect(snippet: dict[str, str]) -> None:
+    assert detect(snippet["template"]) == snippet["family"]
+
+
+def test_every_family_is_detected() -> None:
+    assert {snippet["family"] for snippet in TEMPLATES} == set(FAMILIES)
 
 
 def test_the_embedded_model_speaks_hermes() -> None:
     assert detect(NANO.read_text("utf-8")) == "hermes"
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_nothing_is_called_where_no_tools_are_offered(family: str) -> None:
-    parser = make_parser(family, tools=False)
-    assert [*parser.feed(CALL), *parser.finish()] == [Text("Hi.")]
 
 
 def test_a_plain_model_cannot_call() -> None:
@@ -39,6 +34,44 @@ def test_a_plain_model_cannot_call() -> None:
 def test_verbatim() -> None:
     parser = make_parser("hermes", tools=True, verbatim=True)
     assert [*parser.feed(CALL), *parser.feed(""), *parser.feed("\n<"), *parser.finish()] == [Text(CALL), Text("\n<")]
+
+
+def test_a_thought_before_verbatim_output() -> None:
+    parser = make_parser("hermes", tools=False, verbatim=True, thinking_open=True, reasoning=True)
+    assert [*parser.feed('Hm.</think>\n{"a": '), *parser.finish()] == [Reasoning("Hm."), Text('{"a": ')]
+
+
+def test_a_family_that_is_not_listed() -> None:
+    family = Family(FAMILIES["mistral"].calls, lambda template: False)
+    assert make_parser(family, tools=True, new_id=lambda: "a").feed("[TOOL_CALLS]f{}") == [
+        ToolCall(0, "a", "f"),
+        Arguments(0, "{}"),
+    ]
+
+
+CALLABLE = [name for name in FAMILIES if name != "plain"]
+
+
+@pytest.mark.parametrize("family", CALLABLE)
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("words", ["", "One moment."])
+def test_what_the_grammar_prescribes_is_read(family: str, calls: int, words: str) -> None:
+    grammar = FAMILIES[family].grammar
+    assert grammar is not None
+    arguments = {
+        "json": '{"city":"Pune","days":2}',
+        "qwen_xml": "<parameter=city>\nPune\n</parameter>\n<parameter=days>\n2\n</parameter>",
+        "glm_xml": "<arg_key>city</arg_key><arg_value>Pune</arg_value><arg_key>days</arg_key><arg_value>2</arg_value>",
+        "keywords": 'city="Pune", days=2',
+    }[grammar.style]
+    call = grammar.begin + "get_weather" + grammar.middle + arguments + grammar.end
+    spoken = grammar.before_words + words + grammar.after_words if words else ""
+    answer = parse(spoken + grammar.opening + grammar.separator.join([call] * calls) + grammar.closing, family=family)
+    assert (answer.content, answer.failures, answer.cut) == (words, 0, False)
+    assert [(name, json.loads(text)) for name, text in answer.calls] == [
+        ("get_weather", {"city": "Pune", "days": 2})
+    ] * calls
+    assert (grammar.opening + grammar.begin).startswith(grammar.trigger)
 
 
 def test_ids_come_from_the_factory() -> None:
@@ -57,7 +90,10 @@ def test_ids_are_random_by_default() -> None:
     assert int(one.id.removeprefix("call_"), 16) >= 0
 
 
-@pytest.mark.parametrize(("family", "named"), [("hermse", "hermes"), ("Plain", "plain"), ("zzz", "hermes, plain")])
+@pytest.mark.parametrize(
+    ("family", "named"),
+    [("hermse", "hermes"), ("Plain", "plain"), ("zzz", "hermes, qwen3_coder"), ("llama3_json", "llama_json")],
+)
 def test_an_unknown_family_is_refused_with_the_nearest(family: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         make_parser(family, tools=True)

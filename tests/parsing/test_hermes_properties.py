@@ -88,3 +88,7 @@ def is_object(text: str) -> bool:
         return isinstance(json.loads(text), dict)
     except json.JSONDecodeError:
         return False
+
+
+def test_what_is_left_around_a_tag_makes_no_new_one() -> None:
+    assert parse("<tool_<think>call>{}").content == "<tool_\ncall>{}"

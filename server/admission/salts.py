@@ -1,0 +1,41 @@
+"""Each account has a prefix cache of its own.
+
+vLLM hashes the salt of a request into its first KV block, and with that into all that follow: a request can only find
+blocks that were computed under its own salt. The salt is derived here and never taken from a client.
+
+One salt covers a whole prompt. For an operator's system prompt that all accounts share, the salt would have to enter
+after that prompt instead of at its beginning: that takes a block hasher of the engine that leaves the first N blocks
+unsalted and salts block N. The account's salt stays the same; it is only applied later.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+
+from server.settings import AdmissionSettings, SettingsError
+
+SHORTEST_SECRET = 16  # characters
+
+
+def salt_secret(settings: AdmissionSettings) -> bytes:
+    """The configured secret, or a random one.
+
+    A random one is as safe. It only means that salts differ between replicas and after a restart, so that KV blocks
+    kept outside the process (offloaded, or known to a router by their hashes) are not found again.
+
+    Raises:
+        SettingsError: too short to be a secret.
+    """
+    if settings.salt_secret is None:
+        return secrets.token_bytes(32)
+    text = settings.salt_secret.get_secret_value()
+    if len(text) < SHORTEST_SECRET:
+        raise SettingsError(f"`admission.salt_secret`: expected {SHORTEST_SECRET} characters or more, got {len(text)}")
+    return text.encode()
+
+
+def account_salt(secret: bytes, account: str) -> str:
+    """43 characters of base64url: within what vLLM takes, 128 characters without `@`, `/` and backslash."""
+    digest = hmac.digest(secret, b"prefix cache of " + account.encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")

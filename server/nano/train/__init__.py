@@ -1,0 +1,1 @@
+"""How the embedded model was made: corpus, tokenizer, architecture, training. See README.md one folder up."""

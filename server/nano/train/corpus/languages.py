@@ -1,0 +1,86 @@
+"""One greeting in each of the 70 languages of the contract: scripts for the tokenizer, round trips for tests."""
+
+GREETINGS: dict[str, str] = {
+    # Western Europe
+    "en": "Hello, how can I help you today?",
+    "es": "Hola, ¿en qué puedo ayudarle hoy?",
+    "fr": "Bonjour, comment puis-je vous aider aujourd'hui ?",
+    "de": "Guten Tag, wie kann ich Ihnen heute helfen?",
+    "it": "Buongiorno, come posso aiutarla oggi?",
+    "pt": "Olá, como posso ajudá-lo hoje?",
+    "nl": "Hallo, hoe kan ik u vandaag helpen?",
+    "ca": "Hola, com el puc ajudar avui?",
+    # Indic
+    "hi": "नमस्ते, आज मैं आपकी क्या मदद कर सकती हूँ?",
+    "bn": "নমস্কার, আজ আমি আপনাকে কীভাবে সাহায্য করতে পারি?",
+    "ta": "வணக்கம், இன்று நான் உங்களுக்கு எப்படி உதவ முடியும்?",
+    "te": "నమస్కారం, ఈ రోజు నేను మీకు ఎలా సహాయం చేయగలను?",
+    "mr": "नमस्कार, आज मी तुमची काय मदत करू शकते?",
+    "gu": "નમસ્તે, આજે હું તમારી શું મદદ કરી શકું?",
+    "kn": "ನಮಸ್ಕಾರ, ಇಂದು ನಾನು ನಿಮಗೆ ಹೇಗೆ ಸಹಾಯ ಮಾಡಲಿ?",
+    "ml": "നമസ്കാരം, ഇന്ന് ഞാൻ നിങ്ങളെ എങ്ങനെ സഹായിക്കണം?",
+    "pa": "ਸਤ ਸ੍ਰੀ ਅਕਾਲ, ਅੱਜ ਮੈਂ ਤੁਹਾਡੀ ਕੀ ਮਦਦ ਕਰ ਸਕਦੀ ਹਾਂ?",
+    "or": "ନମସ୍କାର, ଆଜି ମୁଁ ଆପଣଙ୍କୁ କିପରି ସାହାଯ୍ୟ କରିପାରିବି?",
+    "ur": "السلام علیکم، آج میں آپ کی کیا مدد کر سکتی ہوں؟",
+    # Central and Eastern Europe
+    "pl": "Dzień dobry, w czym mogę dziś pomóc?",
+    "ru": "Здравствуйте, чем я могу вам помочь?",
+    "uk": "Добрий день, чим я можу вам допомогти?",
+    "be": "Добры дзень, чым я магу вам дапамагчы?",
+    "cs": "Dobrý den, jak vám mohu dnes pomoci?",
+    "sk": "Dobrý deň, ako vám môžem dnes pomôcť?",
+    "ro": "Bună ziua, cu ce vă pot ajuta astăzi?",
+    "hu": "Jó napot, miben segíthetek ma?",
+    "bg": "Здравейте, с какво мога да ви помогна?",
+    "hr": "Dobar dan, kako vam mogu pomoći?",
+    "sr": "Добар дан, како могу да вам помогнем?",
+    "sl": "Dober dan, kako vam lahko pomagam?",
+    "mk": "Добар ден, како можам да ви помогнам?",
+    "sq": "Mirëdita, si mund t'ju ndihmoj sot?",
+    # Baltic
+    "et": "Tere päevast, kuidas saan teid täna aidata?",
+    "lv": "Labdien, kā varu jums šodien palīdzēt?",
+    "lt": "Laba diena, kuo galiu jums šiandien padėti?",
+    # Nordic
+    "sv": "Hej, vad kan jag hjälpa dig med i dag?",
+    "no": "Hei, hva kan jeg hjelpe deg med i dag?",
+    "da": "Hej, hvad kan jeg hjælpe dig med i dag?",
+    "fi": "Hei, kuinka voin auttaa teitä tänään?",
+    "is": "Góðan dag, hvernig get ég aðstoðað þig í dag?",
+    # Other Europe
+    "el": "Γεια σας, πώς μπορώ να σας βοηθήσω σήμερα;",
+    "tr": "Merhaba, bugün size nasıl yardımcı olabilirim?",
+    # Middle East
+    "ar": "مرحبًا، كيف يمكنني مساعدتك اليوم؟",
+    "he": "שלום, איך אפשר לעזור לך היום?",
+    "fa": "سلام، امروز چطور می‌توانم کمکتان کنم؟",
+    "ku": "Silav, îro ez çawa dikarim alîkariya we bikim?",
+    # East Asia
+    "zh-CN": "您好，今天有什么可以帮您？",
+    "zh-TW": "您好，今天有什麼可以幫您？",
+    "ja": "こんにちは、本日はどのようなご用件でしょうか。",
+    "ko": "안녕하세요, 오늘은 무엇을 도와드릴까요?",
+    "mn": "Сайн байна уу, танд өнөөдөр юугаар туслах вэ?",
+    # Southeast Asia
+    "vi": "Xin chào, hôm nay tôi có thể giúp gì cho bạn?",
+    "th": "สวัสดีค่ะ วันนี้ให้ช่วยอะไรดีคะ",
+    "id": "Halo, apa yang bisa saya bantu hari ini?",
+    "ms": "Helo, apa yang boleh saya bantu hari ini?",
+    "tl": "Kumusta, ano ang maitutulong ko sa inyo ngayon?",
+    "my": "မင်္ဂလာပါ၊ ဒီနေ့ ဘာကူညီပေးရမလဲ။",
+    "km": "សួស្តី តើថ្ងៃនេះខ្ញុំអាចជួយអ្វីបាន?",
+    "lo": "ສະບາຍດີ ມື້ນີ້ໃຫ້ຊ່ວຍຫຍັງແດ່?",
+    # South Asia
+    "ne": "नमस्ते, आज म तपाईंलाई के सहयोग गर्न सक्छु?",
+    "si": "ආයුබෝවන්, අද මම ඔබට උදව් කරන්නේ කෙසේද?",
+    # Central Asia
+    "kk": "Сәлеметсіз бе, бүгін сізге қалай көмектесе аламын?",
+    "uz": "Assalomu alaykum, bugun sizga qanday yordam bera olaman?",
+    # Africa
+    "sw": "Habari, naweza kukusaidia vipi leo?",
+    "am": "ሰላም፣ ዛሬ እንዴት ልርዳዎት?",
+    "af": "Hallo, hoe kan ek u vandag help?",
+    "yo": "Ẹ n lẹ, báwo ni mo ṣe lè ràn yín lọ́wọ́ lónìí?",
+    "ha": "Sannu, ta yaya zan taimaka maka yau?",
+    "zu": "Sawubona, ngingakusiza ngani namuhla?",
+}

@@ -1,0 +1,103 @@
+"""Whole conversations: a phone agent with tools, plain talk, an answer in JSON."""
+
+import json
+
+from server.nano.train.corpus.actions import Action, domains, invented, talk
+from server.nano.train.corpus.conversation import Conversation
+from server.nano.train.corpus.episodes import episode, no_tool, small_talk
+from server.nano.train.corpus.phrases import SLOT, fill
+from server.nano.train.corpus.source import Source
+from server.nano.train.corpus.tools import make_tool
+from server.nano.train.corpus.values import kinds, value
+
+
+def agent(source: Source) -> Conversation:
+    """A phone agent with one to five tools and one to three things to do."""
+    language = source.rng.choices(("en", "hi", "es"), weights=(76, 12, 12))[0]
+    mode = source.rng.choices(("asks", "none", "forbids"), weights=(50, 38, 12))[0]
+    conversation = Conversation(language, mode == "asks")
+    count = source.rng.choices((1, 2, 3, 4, 5), weights=(30, 25, 20, 13, 12))[0]
+    tools = [make_tool(source, action) for action in _actions(source, language, count)]
+    conversation.tools = [tool.schema for tool in tools]
+    _system(source, conversation, mode)
+    for _ in range(source.rng.choices((1, 2, 3), weights=(40, 40, 20))[0]):
+        episode(source, conversation, tools)
+    return conversation
+
+
+def chat(source: Source) -> Conversation:
+    """Small talk and requests, with no tool at hand."""
+    conversation = Conversation(source.rng.choices(("en", "hi", "es"), weights=(70, 15, 15))[0])
+    _system(source, conversation, "none")
+    for _ in range(source.rng.randint(1, 3)):
+        (small_talk if source.chance(0.75) else no_tool)(source, conversation, [])
+    return conversation
+
+
+def json_answer(source: Source) -> Conversation:
+    """A JSON object with the asked keys, its values taken from a sentence."""
+    table = talk()["json"]
+    conversation = Conversation()
+    text = source.wording(table["texts"])
+    slots = {kind: value(source, kind, "en") for kind in SLOT.findall(text)}
+    chosen = source.rng.sample(sorted(slots), source.rng.randint(1, len(slots)))
+    keys = {kind: _key(source, kind) for kind in chosen}
+    if len(set(keys.values())) < len(keys):
+        keys = {kind: kind for kind in chosen}
+    if source.chance(0.75):
+        conversation.say("system", source.wording(table["systems"]))
+    listed = _listed(source, list(keys.values()))
+    ask = source.wording(table["asks"]).replace("{text}", fill(text, slots, "en")).replace("{keys}", listed)
+    conversation.say("user", ask)
+    conversation.answer("json", json.dumps({keys[kind]: slots[kind] for kind in chosen}, ensure_ascii=False))
+    return conversation
+
+
+def _key(source: Source, kind: str) -> str:
+    return kind if source.chance(0.3) else source.wording(kinds()[kind].names)
+
+
+def _listed(source: Source, keys: list[str]) -> str:
+    quoted = [f'"{key}"' for key in keys] if source.chance(0.3) else keys
+    return (
+        ", ".join(quoted[:-1]) + (" and " if quoted[1:] else "") + quoted[-1]
+        if source.chance(0.6)
+        else ", ".join(quoted)
+    )
+
+
+def _actions(source: Source, language: str, count: int) -> list[Action]:
+    """Some of one domain and some of all; at times two that make a chain, else at times invented ones."""
+    known = [action for actions in domains().values() for action in actions]
+    near = source.pick(list(domains().values()))
+    pool = source.rng.sample(near, min(len(near), 2)) + source.rng.sample(known, 5)
+    chained = count > 1 and source.chance(0.2)
+    if chained:
+        pool = [
+            source.pick([a for a in known if a.gives_code]),
+            source.pick([a for a in known if a.needs_only_code]),
+            *pool,
+        ]
+    unique = list({action.names[0]: action for action in pool}.values())[:count]
+    if language == "en" and not chained:
+        unique = [invented(source) if source.chance(0.35) else action for action in unique]
+    source.rng.shuffle(unique)
+    return unique
+
+
+def _system(source: Source, conversation: Conversation, mode: str) -> None:
+    language = conversation.language if source.chance(0.5) else "en"
+    table = {name: talk()[name][language] for name in ("personas", "asks_for_filler", "forbids_filler", "neutral")}
+    parts = [source.wording(table["personas"])] if source.chance(0.85) else []
+    extra = [source.wording(table["neutral"])] if source.chance(0.35) else []
+    if mode != "none":
+        extra.append(source.wording(table["asks_for_filler" if mode == "asks" else "forbids_filler"]))
+    source.rng.shuffle(extra)
+    parts = [text.format(company=source.name(), name=source.name()) if "{" in text else text for text in parts + extra]
+    if mode == "none" and source.chance(0.15):
+        return
+    if source.chance(0.1):
+        for part in parts:
+            conversation.say("system", part)
+    elif parts:
+        conversation.say("system", " ".join(parts))

@@ -1,0 +1,21 @@
+"""What is taught when: copying first and short, then real conversations, then longer ones."""
+
+from server.nano.train.data import LENGTHS
+
+COPYING_FIRST = 1500  # conversations; about the first 200,000 tokens
+COPYING_LAST = 6000
+COPYING_KEPT = 0.06
+SHORT_UNTIL, MEDIUM_UNTIL = 8000, 30_000
+
+
+def drill_share(number: int) -> float:
+    """Share of copying exercises at conversation `number`: nearly all, then linearly less, then a few for ever."""
+    if number < COPYING_FIRST:
+        return 0.95
+    left = max(0.0, (COPYING_LAST - number) / (COPYING_LAST - COPYING_FIRST))
+    return COPYING_KEPT + (0.95 - COPYING_KEPT) * left
+
+
+def longest(number: int) -> int:
+    """The longest sequence in tokens at conversation `number`."""
+    return LENGTHS[1] if number < SHORT_UNTIL else LENGTHS[2] if number < MEDIUM_UNTIL else LENGTHS[3]

@@ -1,0 +1,46 @@
+"""Muon for the matrices inside the layers, AdamW for the rest; rates warm up, stay, and cool down on demand."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+MATRIX_RATE, OTHER_RATE = 0.003, 0.0015
+WARM_UP = 60  # steps
+
+
+class Optimizers:
+    """Both optimizers behind one `step(factor)`; Muon's steps are scaled to AdamW's size, so both rates are alike."""
+
+    def __init__(self, model: nn.Module) -> None:
+        matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
+        inside = {id(p) for p in matrices}
+        others = [p for p in model.parameters() if id(p) not in inside]
+        self._muon = torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+        self._adam = torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.95), weight_decay=0.0)
+        self._parameters: Iterable[Tensor] = list(model.parameters())
+
+    def step(self, factor: float) -> None:
+        """Apply the gradients, clipped to norm 1, at `factor` times the base rates, and forget them."""
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        for optimizer, rate in ((self._muon, MATRIX_RATE), (self._adam, OTHER_RATE)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+            optimizer.step()  # type: ignore[no-untyped-call]
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"muon": self._muon.state_dict(), "adam": self._adam.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._muon.load_state_dict(state["muon"])
+        self._adam.load_state_dict(state["adam"])
+
+
+def rate_factor(step: int, cooling_from: int | None, steps: int) -> float:
+    """Warm-up, then constant; from step `cooling_from` linearly to nothing at `steps`."""
+    warm = min(1.0, (step + 1) / WARM_UP)
+    if cooling_from is None or step < cooling_from:
+        return warm
+    return warm * max(0.0, (steps - step) / (steps - cooling_from))

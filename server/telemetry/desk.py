@@ -1,0 +1,61 @@
+"""All of telemetry, joined: what a lifecycle builds, starts and closes."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import REGISTRY
+
+from server.settings import PriceSettings, TelemetrySettings
+from server.telemetry.ledger import Ledger
+from server.telemetry.ledger_metrics import LedgerCollector
+from server.telemetry.loop_lag import LoopLag
+from server.telemetry.metrics import Metrics
+from server.telemetry.page import MetricsPage
+from server.telemetry.prices import PriceList
+from server.telemetry.recorder import Recorder
+from server.telemetry.requests import Clock, Sink, log_record
+from server.telemetry.tracing import make_tracer
+
+
+class Desk:
+    """Where requests are recorded.
+
+    models: the served names. prices: by plan.
+
+    Raises:
+        SettingsError: the ledger's URL is of no use, or tracing lacks its packages.
+    """
+
+    def __init__(
+        self,
+        settings: TelemetrySettings,
+        models: Iterable[str],
+        prices: Mapping[str, PriceSettings],
+        clock: Clock = time.monotonic,
+        wall: Clock = time.time,
+    ) -> None:
+        self.metrics = Metrics(settings.metrics, models)
+        self.page = MetricsPage((REGISTRY, self.metrics.registry), clock, settings.metrics.page_age)
+        self.ledger = Ledger(settings.ledger, clock) if settings.ledger.enabled else None
+        self._tracer = make_tracer(settings.tracing)
+        self._loop_lag = LoopLag(self.metrics.observe_loop_lag, clock)
+        sinks: list[Sink] = [log_record]
+        if self.ledger is not None:
+            sinks.append(self.ledger.add)
+            LedgerCollector(self.ledger.state, self.metrics.registry)
+        self.recorder = Recorder(
+            clock, wall, PriceList(prices), self.metrics, sinks, self._tracer, settings.clause_length
+        )
+
+    def start(self) -> None:
+        self._loop_lag.start()
+        if self.ledger is not None:
+            self.ledger.start()
+
+    async def close(self) -> None:
+        """After the last request: what was recorded is on a disk when this returns."""
+        await self._loop_lag.close()
+        if self.ledger is not None:
+            await self.ledger.close()
+        await asyncio.to_thread(self._tracer.close)
