@@ -42,9 +42,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> FastAPI:
         app.include_router(completions_router(lifecycle, settings.http, names), prefix=prefix, tags=["completions"])
         app.include_router(models_router(lifecycle), prefix=prefix, tags=["models"])
     app.include_router(health_router(lifecycle), tags=["operation"])
-    app.include_router(metrics_router(), tags=["operation"])
-    install_error_handlers(app)
-    app.add_middleware(RequestContext)
+    app.include_router(metrics_router(lifecycle.desk.page), tags=["operation"])
+    install_error_handlers(app, lifecycle.desk.metrics.refused)
+    app.add_middleware(RequestContext, observe=lifecycle.desk.metrics.refused)
     return app
 
 

@@ -1,16 +1,25 @@
-"""`electron-server serve | check`."""
+"""`electron-server serve | check | keys | usage`: thin commands over the parts."""
 
 import argparse
 import asyncio
-import logging
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias, get_args
 
 import uvicorn
 
+from server.admission.commands import create_key, list_keys, revoke_key
+from server.admission.keyfile import Scope
+from server.admission.listener import check_listener, describe_access
 from server.settings import Settings, SettingsError, load_settings, prepare_engine_environment
+from server.telemetry.logs import configure_logging
+from server.telemetry.usage import By, parse_since, usage_rows
+from server.telemetry.usage_report import Form, usage_report
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 PROMPT_WORKERS = 2
 INVITATION = """ready; try
@@ -23,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settings = load_settings(options.config, assignments=_assignments(options))
         prepare_engine_environment()
-        sys.exit(options.command(settings))
+        sys.exit(options.command(settings, options))
     except SettingsError as error:
         sys.exit(f"configuration refused:\n{error}")
 
@@ -33,8 +42,8 @@ def serve(settings: Settings) -> int:
     from server.app import create_app
     from server.lifecycle import Lifecycle
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("server").setLevel(settings.telemetry.log_level)
+    check_listener(settings)
+    configure_logging(settings.telemetry.log_level, settings.telemetry.log_format)
     http = settings.http
     server: uvicorn.Server
 
@@ -45,7 +54,8 @@ def serve(settings: Settings) -> int:
     def stop() -> None:
         server.should_exit = True
 
-    print(f"listening on http://{http.host}:{http.port}; the model is loading", flush=True)
+    print(f"listening on http://{http.host}:{http.port}, {describe_access(settings)}", flush=True)
+    print("the model is loading", flush=True)
     with ThreadPoolExecutor(PROMPT_WORKERS, thread_name_prefix="prompt") as workers:
         lifecycle = Lifecycle(settings, workers, on_ready=invite, on_failure=stop)
         server = uvicorn.Server(
@@ -74,22 +84,93 @@ def check(settings: Settings) -> int:
     return 0
 
 
+def keys_create(settings: Settings, options: argparse.Namespace) -> int:
+    """Make a key and show it, once."""
+    plans = settings.admission.plans
+    scopes: tuple[Scope, ...] = ("inference", "admin") if options.admin else ("inference",)
+    lines = create_key(_keys_file(settings), account=options.account, plan=options.plan, plans=plans, scopes=scopes)
+    print("\n".join(lines))
+    return 0
+
+
+def keys_list(settings: Settings, options: argparse.Namespace) -> int:
+    """List all keys, the revoked ones included."""
+    print("\n".join(list_keys(_keys_file(settings), account=options.account)))
+    return 0
+
+
+def keys_revoke(settings: Settings, options: argparse.Namespace) -> int:
+    """Make a key invalid, also in running servers."""
+    print("\n".join(revoke_key(_keys_file(settings), options.id)))
+    return 0
+
+
+def usage(settings: Settings, options: argparse.Namespace) -> int:
+    """Sum up what was used."""
+    since = parse_since(options.since, time.time()) if options.since else None
+    rows = usage_rows(settings.telemetry.ledger, options.by, options.account, since)
+    print(usage_report(rows, options.by, options.format), end="")
+    return 0
+
+
+def _keys_file(settings: Settings) -> Path:
+    if settings.admission.keys_file is None:
+        raise SettingsError("say which file: `admission.keys_file` in the configuration, or --keys-file")
+    return settings.admission.keys_file
+
+
 def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", type=Path, help="a YAML file; see configs/")
+    common.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="assignments", help="any setting, by name"
+    )
     parser = argparse.ArgumentParser(prog="electron-server", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in (serve, check):
-        sub = commands.add_parser(command.__name__, help=command.__doc__)
-        sub.set_defaults(command=command)
-        sub.add_argument("--config", type=Path, help="a YAML file; see configs/")
-        sub.add_argument("--model", help="local folder or hub id (model.path)")
-        sub.add_argument("--host", help="address to listen on (http.host)")
-        sub.add_argument("--port", help="port to listen on (http.port)")
-        sub.add_argument(
-            "--set", action="append", default=[], metavar="NAME=VALUE", dest="assignments", help="any setting, by name"
-        )
+        _add_server_command(commands, common, command)
+    _add_keys_commands(commands.add_parser("keys", help="Who may call."), common)
+    _add_usage_command(commands, common)
     return parser
 
 
+def _add_server_command(
+    commands: Commands, common: argparse.ArgumentParser, command: Callable[[Settings], int]
+) -> None:
+    parser = commands.add_parser(command.__name__, help=command.__doc__, parents=[common])
+    parser.set_defaults(command=lambda settings, options: command(settings))
+    parser.add_argument("--model", help="local folder or hub id (model.path)")
+    parser.add_argument("--host", help="address to listen on (http.host)")
+    parser.add_argument("--port", help="port to listen on (http.port)")
+
+
+def _add_keys_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="command")
+    create = commands.add_parser("create", help=keys_create.__doc__, parents=[common])
+    create.set_defaults(command=keys_create)
+    create.add_argument("--account", required=True)
+    create.add_argument("--plan", required=True)
+    create.add_argument("--admin", action="store_true", help="may use the operator's own routes")
+    listing = commands.add_parser("list", help=keys_list.__doc__, parents=[common])
+    listing.set_defaults(command=keys_list)
+    listing.add_argument("--account")
+    revoke = commands.add_parser("revoke", help=keys_revoke.__doc__, parents=[common])
+    revoke.set_defaults(command=keys_revoke)
+    revoke.add_argument("id", help="as `keys list` shows it")
+    for each in (create, listing, revoke):
+        each.add_argument("--keys-file", help="the file of keys (admission.keys_file)")
+
+
+def _add_usage_command(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("usage", help=usage.__doc__, parents=[common])
+    parser.set_defaults(command=usage)
+    parser.add_argument("--account")
+    parser.add_argument("--since", help="24h, 7d, or a date like 2026-01-31")
+    parser.add_argument("--by", choices=get_args(By), default="day")
+    parser.add_argument("--format", choices=get_args(Form), default="table")
+
+
 def _assignments(options: argparse.Namespace) -> list[str]:
-    flags = {"model.path": options.model, "http.host": options.host, "http.port": options.port}
+    named = {"model.path": "model", "http.host": "host", "http.port": "port", "admission.keys_file": "keys_file"}
+    flags = {name: getattr(options, flag, None) for name, flag in named.items()}
     return [*options.assignments, *(f"{name}={value}" for name, value in flags.items() if value is not None)]

@@ -39,7 +39,9 @@ class Prompt:
     token_ids: list[int]
     sampling: Sampling
     grammar: str | None = None  # EBNF that the whole output must match
-    cache_salt: str | None = None
+    cache_salt: str | None = None  # prompts of another salt share no KV blocks with this one
+    priority: int = 0  # lower goes first
+    trace_headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

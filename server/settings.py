@@ -12,7 +12,7 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -163,7 +163,7 @@ class AdmissionSettings(Section):
     max_queued_tokens: int = Field(2**20, ge=1, description="Prompt tokens that wait for their first token, likewise.")
     speculative_share: Share = Field(0.85, description="Of both, from which on speculative requests are refused.")
     background_share: Share = Field(0.6, description="Of both, from which on background requests are refused.")
-    grace: float = Field(0.15, ge=0, le=5, description="How long to wait for a slot that may be about to come free.")
+    grace: float = Field(0.15, ge=0, le=5, description="How long to wait for a place that may be about to come free.")
     salt_secret: Secret | None = Field(
         None, description="Keeps accounts apart in the prefix cache. Absent: a random one for each start and replica."
     )
@@ -286,7 +286,20 @@ def _explain(fault: Any) -> str:
     name = ".".join(path)
     if fault["type"] != "extra_forbidden":
         return f"`{name}`: {fault['msg']}, got {fault['input']!r}"
-    section = Settings.model_fields[path[0]].annotation if len(path) > 1 else Settings
-    known = section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else {}
+    known = _section(path[:-1]).model_fields
     prefix = ".".join(path[:-1])
     return f"unknown setting `{name}`{nearest(name, (f'{prefix}.{key}'.lstrip('.') for key in known))}"
+
+
+def _section(path: Sequence[str]) -> type[BaseModel]:
+    """The section at a path; for a mapping of sections, such as plans, any name leads into one."""
+    section: type[BaseModel] = Settings
+    steps = iter(path)
+    for step in steps:
+        annotation = section.model_fields[step].annotation
+        if get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+            next(steps, None)
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        section = annotation
+    return section

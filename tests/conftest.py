@@ -32,7 +32,7 @@ class Server:
         self.url = f"{self.root}/v1"
         self.log = log
         command = [sys.executable, "-m", "server", "serve", "--config", "configs/nano.yaml", "--port", str(self.port)]
-        for setting in settings:
+        for setting in (f"telemetry.ledger.directory={log.parent}", *settings):
             command += ["--set", setting]
         with log.open("w") as output:
             self.process = subprocess.Popen(

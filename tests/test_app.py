@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -11,15 +10,13 @@ import httpx
 import orjson
 import pytest
 
-from server.admission.gate import Gate
 from server.app import create_app
 from server.engine.scripted import Script, ScriptedEngine
 from server.errors import EngineFailed
-from server.lifecycle import Lifecycle, Loaded
-from server.pipeline import Pipeline
-from server.protocol import ChatRequest, CompletionRequest, Limits
-from server.records import Prompt, Sampling, UsageRecord
-from server.settings import AdmissionSettings, HttpSettings, Settings
+from server.lifecycle import Lifecycle, Model
+from server.protocol import ChatRequest, CompletionRequest
+from server.records import Prompt, Sampling
+from server.settings import AdmissionSettings, HttpSettings, LedgerSettings, Settings, TelemetrySettings
 
 CHAT = "/v1/chat/completions"
 HELLO = ["Hel", "lo", "!"]
@@ -40,25 +37,28 @@ class House:
 
     def __init__(self, script: Script, *, in_flight: int = 8, ping_interval: float = 60.0) -> None:
         self.engine = ScriptedEngine(script)
-        self.records: list[UsageRecord] = []
-        self.gate = Gate(AdmissionSettings(max_in_flight=in_flight))
-        self.settings = Settings(http=HttpSettings(ping_interval=ping_interval))
+        self.settings = Settings(
+            http=HttpSettings(ping_interval=ping_interval),
+            admission=AdmissionSettings(max_in_flight=in_flight),
+            telemetry=TelemetrySettings(ledger=LedgerSettings(enabled=False)),
+        )
         self.may_load = threading.Event()
         self.may_load.set()
         self.failures = 0
+        self.lifecycle: Lifecycle
 
-    def load(self, settings: Settings, workers: ThreadPoolExecutor) -> Loaded:
+    def load(self, settings: Settings) -> Model:
         self.may_load.wait()
-        pipeline = Pipeline(Words(), self.engine, self.gate, "hermes", workers, time.monotonic, self.records.append)
-        return Loaded(pipeline, Limits(models=("electron",), vocab_size=512), "fp_test", 7)
+        return Model(Words(), self.engine, "hermes")
 
     def count_failure(self) -> None:
         self.failures += 1
 
     @asynccontextmanager
-    async def open(self, load: Callable[..., Loaded] | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    async def open(self, load: Callable[..., Model] | None = None) -> AsyncIterator[httpx.AsyncClient]:
         with ThreadPoolExecutor(1) as workers:
             lifecycle = Lifecycle(self.settings, workers, load or self.load, on_failure=self.count_failure)
+            self.lifecycle = lifecycle
             app = create_app(self.settings, lifecycle)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             async with (
@@ -69,6 +69,12 @@ class House:
                     await until(lambda: lifecycle.phase in ("ready", "failed"))
                     self.engine.prompts.clear()
                 yield client
+
+    def count(self, outcome: str) -> float:
+        """Requests that ended so, by the metric."""
+        found = self.lifecycle.desk.metrics.registry.get_sample_value
+        labels = {"model": "electron", "plan": "local", "outcome": outcome}
+        return found("electron_requests_total", labels) or 0.0
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -97,8 +103,8 @@ async def test_whole_and_streamed() -> None:
     assert "".join(event["choices"][0]["delta"].get("content", "") for event in events[:-1]) == "Hello!"
     assert events[-1]["usage"] == whole["usage"]
     assert streamed.endswith("data: [DONE]\n\n")
-    assert [record.cause for record in house.records] == ["stop", "stop"]
-    assert house.gate.in_flight == 0
+    assert house.count("stop") == 2
+    assert house.lifecycle.gate.in_flight == 0
 
 
 async def test_tool_calls_come_back() -> None:
@@ -145,8 +151,8 @@ async def test_an_engine_that_fails_in_the_middle() -> None:
     assert event.startswith("event: error\ndata: ")
     error = orjson.loads(event.split("data: ")[1])["error"]
     assert error == {"message": "It died.", "type": "upstream_error", "request_id": streamed.headers["x-request-id"]}
-    assert [record.cause for record in house.records] == ["error", "error"]
-    assert house.gate.in_flight == 0
+    assert house.count("error") == 2
+    assert house.lifecycle.gate.in_flight == 0
 
 
 async def test_a_bug_is_a_500_in_the_envelope() -> None:
@@ -212,7 +218,7 @@ async def test_while_loading_probes_tell_the_truth() -> None:
 
 
 async def test_a_model_that_cannot_be_loaded_is_reported() -> None:
-    def load(*_: object) -> Loaded:
+    def load(*_: object) -> Model:
         raise RuntimeError("no such model")
 
     house = House(lambda _: HELLO)

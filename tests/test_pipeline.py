@@ -25,7 +25,7 @@ async def answer(pieces: list[str], *, tools: bool = True, reason: str = "stop")
             yield delta(piece, number, reason if number == len(pieces) - 1 else None)
 
     parser = make_parser("hermes", tools=tools)
-    async with aclosing(parsed(deltas(), parser, Meter(lambda: 0.0))) as events:
+    async with aclosing(parsed(deltas(), parser, Meter(lambda: 0.0), lambda: None)) as events:
         return [event async for event in events]
 
 

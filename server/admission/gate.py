@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import cast, get_args
 
 from server.admission.callers import Caller, identify, local_caller
@@ -11,7 +9,7 @@ from server.admission.capacity import Capacity
 from server.admission.limiter import Limiter
 from server.admission.salts import account_salt, salt_secret
 from server.admission.store import Clock, MemoryStore, Store
-from server.admission.ticket import Counter, Observe, Ticket
+from server.admission.ticket import Desk, Observe, Ticket
 from server.admission.watch import WatchedKeys
 from server.errors import Detail, InvalidRequest
 from server.settings import AdmissionSettings, ServiceClass
@@ -38,7 +36,7 @@ class Gate:
         self._secret = salt_secret(settings)
         self._store = store or _store(settings, clock)
         self._capacity = Capacity(settings)
-        self._counter = Counter(self._capacity, Limiter(self._store, settings.grace), observe)
+        self._desk = Desk(self._capacity, Limiter(self._store, settings.grace), observe)
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -78,7 +76,7 @@ class Gate:
             InvalidRequest: there is no such class.
         """
         return Ticket(
-            self._counter,
+            self._desk,
             caller,
             model=model,
             service_class=_granted(service_class, caller.terms.service_class),
@@ -98,19 +96,6 @@ class Gate:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
         await self._store.close()
-
-    @contextmanager
-    def admit(self) -> Iterator[None]:
-        """A place for a request of nobody in particular.
-
-        Raises:
-            Unavailable: all places are taken.
-        """
-        slot = self._capacity.take("live", 0)
-        try:
-            yield
-        finally:
-            slot.free()
 
 
 def _store(settings: AdmissionSettings, clock: Clock) -> Store:

@@ -1,7 +1,8 @@
-"""Holds accounts to their plans, with a moment's patience for a slot that is about to come free.
+"""Holds accounts to their plans, with a moment's patience for a place that is about to come free.
 
-A voice client cancels an answer and asks for the next one in the same breath, and the two may arrive in any order. So a
-request that finds all of its account's slots taken waits a little for one of them instead of failing.
+A voice client cancels an answer and asks for the next one in the same breath, and the two may arrive in any order. So
+a request that finds its account's slots taken, or its window full while something still runs that may be given back,
+waits a little instead of failing.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from server.admission.terms import Bounds, Settlement, Standing
 
 
 class Limiter:
-    """grace: seconds to wait for a slot."""
+    """grace: seconds to wait for a place."""
 
     def __init__(self, store: Store, grace: float) -> None:
         self._store = store
@@ -32,7 +33,7 @@ class Limiter:
         while True:
             standing = await self._store.acquire(account, lease, bounds, tokens)
             left = deadline - loop.time()
-            if standing.obstacle != "concurrency" or left <= 0 or self._crowded(account, bounds):
+            if not _may_pass(standing) or left <= 0 or self._crowded(account, bounds):
                 return standing
             await self._an_end(account, left if self._store.recheck is None else min(left, self._store.recheck))
 
@@ -48,7 +49,8 @@ class Limiter:
 
     def _crowded(self, account: str, bounds: Bounds) -> bool:
         """More may not wait than may run: no more could get in together."""
-        return bounds.concurrency is not None and len(self._waiting.get(account, ())) >= bounds.concurrency
+        most = bounds.requests if bounds.concurrency is None else bounds.concurrency
+        return most is not None and len(self._waiting.get(account, ())) >= most
 
     async def _an_end(self, account: str, patience: float) -> None:
         """Until a request of this account ends here, but not longer than `patience` seconds."""
@@ -64,3 +66,8 @@ class Limiter:
         waiting.discard(ended)
         if not waiting:
             self._waiting.pop(account, None)
+
+
+def _may_pass(standing: Standing) -> bool:
+    """Whether the end of a request that runs now could remove the obstacle."""
+    return standing.running > 0 and standing.obstacle in ("requests", "concurrency")

@@ -75,6 +75,8 @@ class SharedStore:
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._send_ends()), asyncio.create_task(self._beat())]
+        for task in self._tasks:
+            task.add_done_callback(_report)
 
     async def close(self) -> None:
         self._closing.set()
@@ -185,6 +187,12 @@ class SharedStore:
 
     def _now(self) -> str:
         return "" if self._clock is None else f"{self._clock():.6f}"
+
+
+def _report(task: "asyncio.Task[None]") -> None:
+    """A bug must not end the renewal of leases in silence."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("limits: no longer shared with other replicas", exc_info=error)
 
 
 def _connect(settings: RedisSettings) -> Redis:

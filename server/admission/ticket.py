@@ -20,7 +20,7 @@ Observe = Callable[[str, Outcome], None]  # plan, what was decided
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class Desk:
     """Where tickets are stamped."""
 
     capacity: Capacity
@@ -38,7 +38,7 @@ class Ticket:
 
     def __init__(
         self,
-        counter: Counter,
+        desk: Desk,
         caller: Caller,
         *,
         model: str,
@@ -51,10 +51,10 @@ class Ticket:
         self.key_id = caller.key_id
         self.plan = caller.plan
         self.service_class = service_class
-        self.priority = counter.capacity.levels[service_class].priority
+        self.priority = desk.capacity.levels[service_class].priority
         self.cache_salt = cache_salt
         self.headers: Mapping[str, str] = {}
-        self._counter = counter
+        self._desk = desk
         self._model = model
         self._reserved = tokens
         self._bounds = Bounds.of(caller.terms)
@@ -105,7 +105,7 @@ class Ticket:
         """What the request really used, prompt and output together, in place of what was reserved."""
         self._used = tokens
         if self._released and self._bounds.tokens is not None:
-            self._counter.limiter.settle(self._settlement("keep"))
+            self._desk.limiter.settle(self._settlement("keep"))
 
     def release(self) -> None:
         """The caller hung up: free all that the request holds, now. Idempotent."""
@@ -123,14 +123,14 @@ class Ticket:
 
     def _take_slot(self) -> Slot:
         try:
-            return self._counter.capacity.take(self.service_class, self._reserved)
+            return self._desk.capacity.take(self.service_class, self._reserved)
         except Unavailable:
             self._decided("overload")
             raise
 
     async def _ask_limiter(self) -> Standing:
         try:
-            return await self._counter.limiter.acquire(self.account, self._lease, self._bounds, self._reserved)
+            return await self._desk.limiter.acquire(self.account, self._lease, self._bounds, self._reserved)
         except Unavailable:
             self._decided("store")
             raise
@@ -164,11 +164,11 @@ class Ticket:
 
     def _settle(self, settling: Settling) -> None:
         self._counted = False
-        if self._counter.limiter.settle(self._settlement(settling)) and settling == "refund":
+        if self._desk.limiter.settle(self._settlement(settling)) and settling == "refund":
             self._decided("refunded")
 
     def _settlement(self, settling: Settling) -> Settlement:
         return Settlement(self.account, self._lease, settling, self._bounds, self._used)
 
     def _decided(self, outcome: Outcome) -> None:
-        self._counter.observe(self.plan, outcome)
+        self._desk.observe(self.plan, outcome)

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from server.admission.ticket import Ticket
 from server.api.body import read_json
 from server.api.disconnect import CallerGone, unless_disconnected
 from server.api.render import Answer, ChatRenderer, CompletionRenderer, Renderer
 from server.api.sse import EventStream
 from server.lifecycle import Lifecycle
 from server.parsing import Collector, Message
+from server.pipeline import AnyRequest
 from server.protocol import (
     ChatRequest,
     CompletionRequest,
@@ -38,7 +40,8 @@ STREAMED_EVENT = {
 }
 PARSED_INLINE = 64 * 2**10  # bytes; a larger body would hold up the event loop for milliseconds
 
-AnyRequest = ChatRequest | CompletionRequest
+BYTES_PER_TOKEN = 4  # of a JSON body, roughly: good enough to tell a long prompt from a short one
+
 Parsed = TypeVar("Parsed", ChatRequest, CompletionRequest)
 
 
@@ -49,7 +52,7 @@ def completions_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequenc
 
     def documented(schema: dict[str, Any], answer: type) -> dict[str, Any]:
         body = {"required": True, "content": {"application/json": {"schema": schema}}}
-        errors = {status: error for status in (400, 413, 415, 500, 502, 503)}
+        errors = {status: error for status in (400, 401, 403, 413, 415, 429, 500, 502, 503)}
         stream = {"text/event-stream": {"schema": STREAMED_EVENT}}
         return {
             "openapi_extra": {"requestBody": body},
@@ -70,12 +73,22 @@ def completions_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequenc
         return await _respond(request, parsed, CompletionRenderer(_answer(request, parsed, "cmpl-")))
 
     async def _read(request: Request, parse: Callable[[bytes, Limits], Parsed]) -> Parsed:
+        """The request, with its ticket in `request.state`."""
         loaded = lifecycle.loaded
+        caller = lifecycle.gate.identify(request.headers.get("authorization"))
         body = await read_json(request, http.max_body)
         if len(body) <= PARSED_INLINE:
-            return parse(body, loaded.limits)
-        workers = loaded.pipeline.workers
-        return await asyncio.get_running_loop().run_in_executor(workers, parse, body, loaded.limits)
+            parsed = parse(body, loaded.limits)
+        else:
+            loop, workers = asyncio.get_running_loop(), loaded.pipeline.workers
+            parsed = await loop.run_in_executor(workers, parse, body, loaded.limits)
+        request.state.ticket = lifecycle.gate.ticket(
+            caller,
+            model=parsed.model,
+            service_class=parsed.service_class or request.headers.get("x-service-class"),
+            prompt_tokens_hint=len(body) // BYTES_PER_TOKEN,
+        )
+        return parsed
 
     def _answer(request: Request, parsed: AnyRequest, prefix: str) -> Answer:
         return Answer(
@@ -89,11 +102,13 @@ def completions_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequenc
 
     async def _respond(request: Request, parsed: AnyRequest, renderer: Renderer) -> Response:
         request_id: str = request.state.request_id
-        events = lifecycle.loaded.pipeline.run(parsed, request_id)
+        ticket: Ticket = request.state.ticket
+        events = lifecycle.loaded.pipeline.run(parsed, ticket, request_id, request.headers)
         if parsed.stream:
-            return EventStream(_rendered(events, renderer.chunks), http.ping_interval, request_id)
+            chunks, observe = _rendered(events, renderer.chunks), lifecycle.desk.metrics.refused
+            return EventStream(chunks, ticket.release, http.ping_interval, request_id, observe)
         try:
-            message = await unless_disconnected(request.receive, _whole(events))
+            message = await unless_disconnected(request.receive, _whole(events), ticket.release)
         except CallerGone:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         return Response(renderer.whole(message), media_type="application/json")

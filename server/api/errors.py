@@ -1,5 +1,6 @@
 """Errors to responses, the framework's own included."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 import orjson
@@ -9,6 +10,8 @@ from starlette.responses import Response
 
 from server.errors import Detail, InvalidRequest, MethodNotAllowed, NotFound, ServerError
 
+Observe = Callable[[ServerError], None]
+
 
 def error_response(error: ServerError, request_id: str) -> Response:
     """The envelope with the error's own status and headers."""
@@ -16,19 +19,23 @@ def error_response(error: ServerError, request_id: str) -> Response:
     return Response(body, error.status, error.headers, media_type="application/json")
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(ServerError, _server_error)
-    app.add_exception_handler(HTTPException, _http_exception)
+def install_error_handlers(app: FastAPI, observe: Observe) -> None:
+    """`observe` is told every error that is answered."""
 
+    def answer(request: Request, error: ServerError) -> Response:
+        observe(error)
+        return error_response(error, request.state.request_id)
 
-def _server_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServerError)
-    return error_response(error, request.state.request_id)
+    def server_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ServerError)
+        return answer(request, error)
 
+    def http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return answer(request, _translated(request, error))
 
-def _http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return error_response(_translated(request, error), request.state.request_id)
+    app.add_exception_handler(ServerError, server_error)
+    app.add_exception_handler(HTTPException, http_exception)
 
 
 def _translated(request: Request, error: HTTPException) -> ServerError:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from server.errors import NotFound
 from server.lifecycle import Lifecycle
@@ -11,16 +11,18 @@ from server.protocol.responses import ErrorEnvelope, Model, ModelList
 
 def models_router(lifecycle: Lifecycle) -> APIRouter:
     router = APIRouter()
-    loading: dict[int | str, dict[str, Any]] = {503: {"model": ErrorEnvelope}}
+    refused: dict[int | str, dict[str, Any]] = {status: {"model": ErrorEnvelope} for status in (401, 503)}
 
-    @router.get("/models", response_model=ModelList, responses=loading)
-    async def models() -> ModelList:
+    @router.get("/models", response_model=ModelList, responses=refused)
+    async def models(request: Request) -> ModelList:
         """The model, under each of its served names."""
+        lifecycle.gate.identify(request.headers.get("authorization"))
         return ModelList(object="list", data=_models())
 
-    @router.get("/models/{model_id:path}", response_model=Model, responses={404: {"model": ErrorEnvelope}, **loading})
-    async def model(model_id: str) -> Model:
+    @router.get("/models/{model_id:path}", response_model=Model, responses={404: {"model": ErrorEnvelope}, **refused})
+    async def model(request: Request, model_id: str) -> Model:
         """One model by name."""
+        lifecycle.gate.identify(request.headers.get("authorization"))
         for known in _models():
             if known.id == model_id:
                 return known

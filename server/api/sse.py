@@ -8,7 +8,7 @@ connection alive, and an error is one `error` event, after which the stream ends
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import orjson
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from server.api.disconnect import CallerGone, unless_disconnected
-from server.api.errors import error_response
+from server.api.errors import Observe, error_response
 from server.errors import ServerError
 
 logger = logging.getLogger("server.api")
@@ -32,21 +32,32 @@ def error_event(error: ServerError, request_id: str) -> bytes:
 class EventStream(Response):
     """Sends the chunks of a generator; closes it when the client goes away.
 
+    hung_up: called at once when the client goes away.
     ping_interval: seconds of silence.
+    observe: is told the error that ended the stream.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], ping_interval: float, request_id: str) -> None:
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        hung_up: Callable[[], None],
+        ping_interval: float,
+        request_id: str,
+        observe: Observe,
+    ) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._chunks = chunks
+        self._hung_up = hung_up
         self._ping_interval = ping_interval
         self._request_id = request_id
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with suppress(CallerGone):
-            await unless_disconnected(receive, self._stream(scope, receive, send))
+            await unless_disconnected(receive, self._stream(scope, receive, send), self._hung_up)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = _Line(send, self.status_code, self.raw_headers)
@@ -61,8 +72,11 @@ class EventStream(Response):
             except Exception:
                 if not line.open:
                     raise
-                logger.exception("%s failed unexpectedly in its stream", self._request_id)
+                extra = {"request_id": self._request_id}
+                logger.exception("%s failed unexpectedly in its stream", self._request_id, extra=extra)
                 failure = ServerError("The server failed unexpectedly.")
+        if failure:
+            self._observe(failure)
         if failure and not line.open:
             await error_response(failure, self._request_id)(scope, receive, send)
             return

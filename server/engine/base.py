@@ -1,10 +1,12 @@
 """What the rest of the house asks of an engine."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from server.records import Delta, Prompt
+from server.records import Delta, Prompt, Usage
+
+Settle = Callable[[Usage], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,11 @@ class Engine(Protocol):
     def vocab_size(self) -> int:
         """Token ids are below this."""
 
-    def generate(self, prompt: Prompt, request_id: str) -> AsyncGenerator[Delta, None]:
+    def generate(self, prompt: Prompt, request_id: str, settle: Settle) -> AsyncGenerator[Delta, None]:
         """Continue a prompt. Closing the generator stops the work and frees its KV blocks.
+
+        settle: called once, when the work has ended, with what it came to: after an abort there may be tokens that no
+            delta reported.
 
         Raises:
             InvalidRequest: the engine refuses this request.

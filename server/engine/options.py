@@ -1,7 +1,7 @@
 """vLLM's engine arguments: passed on untouched, refused by name when vLLM does not know them."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vllm.engine.arg_utils import AsyncEngineArgs
@@ -29,13 +29,19 @@ def check_engine_options(options: Mapping[str, Any]) -> None:
         raise SettingsError("\n".join(faults))
 
 
-def engine_args(path: str, model: ModelSettings, options: Mapping[str, Any]) -> AsyncEngineArgs:
-    """`path`: local folder or hub id."""
+def engine_args(
+    path: str, model: ModelSettings, options: Mapping[str, Any], buckets: Mapping[str, Sequence[float]]
+) -> AsyncEngineArgs:
+    """`path`: local folder or hub id. `buckets`: of vLLM's histograms."""
     check_engine_options(options)
+    defaults = {
+        "scheduling_policy": "priority",  # live calls before background work
+        "custom_histogram_buckets": {name: list(edges) for name, edges in buckets.items()},
+    }
     return AsyncEngineArgs(
         model=path,
         revision=model.revision,
         served_model_name=list(model.served_names),
         max_model_len=model.context_window,
-        **options,
+        **{**defaults, **options},
     )

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from server.engine.base import EngineStats
+from server.engine.base import EngineStats, Settle
 from server.errors import ServerError
-from server.records import Delta, Prompt
+from server.records import Delta, Prompt, Usage
 
 Script = Callable[[Prompt], Sequence[str | ServerError]]
 
@@ -26,22 +26,26 @@ class ScriptedEngine:
         self.closed = False
         self._script = script
 
-    async def generate(self, prompt: Prompt, request_id: str) -> AsyncGenerator[Delta, None]:
+    async def generate(self, prompt: Prompt, request_id: str, settle: Settle) -> AsyncGenerator[Delta, None]:
         self.prompts.append(prompt)
         self.running += 1
+        generated = 0
         try:
             tokens = self._script(prompt)[: prompt.sampling.max_tokens]
             for position, token in enumerate(tokens):
                 await self.gate.wait()
                 if isinstance(token, ServerError):
                     raise token
+                generated += 1
                 cut = position + 1 == prompt.sampling.max_tokens
                 yield Delta(token, (position,), len(prompt.token_ids), 0, finish_reason="length" if cut else None)
                 if cut:
                     return
+            generated += 1
             yield Delta("", (0,), len(prompt.token_ids), 0, finish_reason="stop")
         finally:
             self.running -= 1
+            settle(Usage(len(prompt.token_ids), generated, 0))
 
     def stats(self) -> EngineStats:
         return EngineStats(self.running, 0, 0.0)

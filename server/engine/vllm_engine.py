@@ -9,12 +9,13 @@ from vllm.config import VllmConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.usage.usage_lib import UsageContext
-from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.executor.abstract import Executor
 from vllm.v1.metrics.loggers import StatLoggerBase
 from vllm.v1.metrics.stats import SchedulerStats
 
-from server.engine.base import EngineStats
+from server.engine.accounting import AccountingLLM
+from server.engine.base import EngineStats, Settle
 from server.engine.convert import to_delta, to_input, to_params
 from server.errors import Detail, EngineFailed, InvalidRequest, Unavailable
 from server.records import Delta, Prompt
@@ -49,19 +50,25 @@ class VllmEngine:
     def __init__(self, args: AsyncEngineArgs, token_bytes: Sequence[bytes]) -> None:
         config = args.create_engine_config(UsageContext.OPENAI_API_SERVER)
         self._latest = LatestStats(config)
-        self._llm = AsyncLLM.from_vllm_config(
+        self._llm = AccountingLLM(
             config,
+            Executor.get_class(config),
+            log_stats=not args.disable_log_stats,
             usage_context=UsageContext.OPENAI_API_SERVER,
             stat_loggers=[lambda *_: self._latest],
-            disable_log_stats=args.disable_log_stats,
         )
         self._token_bytes = token_bytes
         self.context_window: int = config.model_config.max_model_len
         self.vocab_size: int = config.model_config.get_vocab_size()
 
-    async def generate(self, prompt: Prompt, request_id: str) -> AsyncGenerator[Delta, None]:
-        params = to_params(prompt.sampling, prompt.grammar)
-        outputs = self._llm.generate(to_input(prompt), params, request_id)
+    async def generate(self, prompt: Prompt, request_id: str, settle: Settle) -> AsyncGenerator[Delta, None]:
+        outputs = self._llm.generate(
+            to_input(prompt),
+            to_params(prompt.sampling, prompt.grammar),
+            request_id,
+            priority=prompt.priority,
+            trace_headers=prompt.trace_headers or None,
+        )
         try:
             async with aclosing(outputs):
                 async for output in outputs:
@@ -72,6 +79,8 @@ class VllmEngine:
             raise InvalidRequest.of([Detail("custom", str(error), _path(error))]) from error
         except (EngineDeadError, EngineGenerateError) as error:
             raise EngineFailed("The engine failed while it worked on this request.") from error
+        finally:
+            settle(self._llm.account(request_id))
 
     def stats(self) -> EngineStats:
         return self._latest.stats

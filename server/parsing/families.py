@@ -1,6 +1,6 @@
 """Which models speak which language for calls. A new family is a module with its parser and a row here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -26,7 +26,7 @@ class Family:
 
     speaks: whether a chat template is of this family.
     grammar: how a call is written; None where it cannot be prescribed.
-    special_tokens: markers are special tokens, so the engine must leave those in the text.
+    special_tokens: markers are special tokens in the models' own tokenizers; see `keeps_special_tokens`.
     thought: the tags around reasoning at the head of an answer; None where `calls` finds it, or there is none.
     """
 
@@ -35,6 +35,17 @@ class Family:
     grammar: CallGrammar | None = None
     special_tokens: bool = False
     thought: tuple[str, str] | None = tokens.THOUGHT
+
+    def keeps_special_tokens(self, known: Iterable[str]) -> bool:
+        """Whether the engine must leave special tokens in the text, the tokenizer's own being `known`."""
+        grammar = self.grammar
+        call = grammar.opening + grammar.begin + grammar.middle + grammar.end + grammar.closing if grammar else ""
+        markers = call + "".join(self.thought or ())
+        return self.special_tokens or any(token in markers for token in known)
+
+    def opens_thought(self, prompt: str) -> bool:
+        """Whether a prompt ends in the opening tag of a thought, so that the answer begins inside of it."""
+        return self.thought is not None and prompt.rstrip().endswith(self.thought[0])
 
 
 def _hermes(new_id: NewId, schemas: Schemas) -> ReasoningParser:

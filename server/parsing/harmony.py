@@ -28,6 +28,7 @@ class Harmony(Headed):
 
     def __init__(self, unspoken: Iterable[str] = (), new_id: NewId = random_id) -> None:
         super().__init__((*unspoken, MESSAGE, "<|constrain|>"), _RESUME, (MESSAGE, _START, *_ENDS), "<", new_id)
+        self._thought_end = self._resume
 
     def _open(self, tag: re.Match[str]) -> int:
         if tag[0] in (_START, CHANNEL):
@@ -51,15 +52,6 @@ class Harmony(Headed):
             self._begin_named(recipient.removeprefix(_FUNCTIONS))
         else:
             self._fail()
-
-    def _thought(self, text: str, start: int) -> int:
-        tag = self._resume.search(text, start)
-        end = tag.start() if tag else self._keep_beginning(self._resume, text, start)
-        self._answer.think(text[start:end])
-        if tag is None:
-            return len(text)
-        self._read = self._speech
-        return tag.start()
 
     def _after_call(self, text: str, start: int) -> int:
         self._read = self._skip  # up to the end of the message

@@ -8,6 +8,7 @@ from server.parsing.answer import Answer
 from server.parsing.arguments import ArgumentsReader
 from server.parsing.base import AnyEvent, NewId
 from server.parsing.markers import Markers
+from server.parsing.tokens import THOUGHT
 
 _LESS_THAN = "<"
 
@@ -46,10 +47,13 @@ class Machine:
         enders: characters that may stand where closing brackets are missing.
     """
 
+    _thought_tags = THOUGHT
+
     def __init__(self, tags: Iterable[str], resume: tuple[str, ...], enders: str, new_id: NewId) -> None:
         self.failures = 0
         self.cut = False
-        self._tags = Markers([*tags, *resume])
+        self._tags = Markers([*tags, *resume, *self._thought_tags])
+        self._thought_end = Markers(self._thought_tags[1:])
         self._resume = Markers(resume)
         self._enders = enders
         self._answer = Answer(new_id)
@@ -88,12 +92,29 @@ class Machine:
         tag = self._tags.search(text, start)
         end = tag.start() if tag else self._keep_beginning(self._tags, text, start)
         self._answer.say(text[start:end])
+        if tag and tag[0] == self._thought_tags[0]:
+            return self._begin_thought(tag.end())
         return self._open(tag) if tag else len(text)
 
     def _open(self, tag: re.Match[str]) -> int:
         """A tag in speech. Returns where to read on."""
         self._answer.part()
         return tag.end()
+
+    def _begin_thought(self, start: int) -> int:
+        self._answer.part()
+        self._read = self._thought
+        return start
+
+    def _thought(self, text: str, start: int) -> int:
+        """Reasoning, up to the tag that ends it; that one is read as a tag in speech."""
+        tag = self._thought_end.search(text, start)
+        end = tag.start() if tag else self._keep_beginning(self._thought_end, text, start)
+        self._answer.think(text[start:end])
+        if tag is None:
+            return len(text)
+        self._read = self._speech
+        return tag.start()
 
     def _end_speech(self) -> None:
         """One character of a tag may be a less-than sign; more of it is half a tag."""

@@ -12,6 +12,7 @@ from server.parsing.base import NewId, random_id
 from server.parsing.call import CallReader
 from server.parsing.candidate import Candidate, Found
 from server.parsing.headed import Headed, NamedCall
+from server.parsing.tokens import MISTRAL_THOUGHT
 
 CALLS = "[TOOL_CALLS]"
 _SPACE = re.compile(r"\s*")
@@ -23,6 +24,8 @@ _ANOTHER = Candidate(rf"{_NAME}(?:\{{|\[ARGS\]|\[CALL_ID\])", rf"{_NAME}(?:\[[A-
 
 class Mistral(Headed):
     """unspoken: special tokens that mean nothing; they are dropped."""
+
+    _thought_tags = MISTRAL_THOUGHT
 
     def __init__(self, unspoken: Iterable[str] = (), new_id: NewId = random_id) -> None:
         super().__init__(unspoken, (CALLS,), ("{", CALLS), "[<", new_id)

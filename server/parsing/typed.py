@@ -1,17 +1,18 @@
 """Arguments that come as plain text, one after the other, written as one JSON object.
 
 The tool's JSON schema says what a text means: where it allows nothing but strings, the text is the string, passed on as
-it comes. Anywhere else it is JSON, or a word of Python's for true, false and null, if it parses; and a string if not.
-That cannot be known before the text is whole, so it waits. Where a schema allows strings among others, only what is of
-one of the others is not a string.
+it comes. Anywhere else it is JSON, if it is that or what `json_scan` can mend, and a string if not. That is not known
+before the text is whole, so it waits. Where a schema allows strings among others, only what is of one of the others is
+not a string.
 """
 
 import json
 from collections.abc import Mapping
 
+from server.parsing.json_scan import JsonScanner
+
 Schema = Mapping[str, object]
 _STRING = frozenset(("string",))
-_WORDS = {"True": True, "False": False, "None": None}
 _TYPES: Mapping[type, tuple[str, ...]] = {
     bool: ("boolean",),
     int: ("integer", "number"),
@@ -90,22 +91,22 @@ def _kinds_of_union(schemas: object) -> frozenset[str] | None:
 
 def _value(text: str, allowed: frozenset[str] | None) -> str:
     """JSON text."""
-    words = text.strip()
-    try:
-        value = _WORDS[words] if words in _WORDS else json.loads(words, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return _dump(text)
-    if allowed is not None and "string" in allowed and not _is_other(value, allowed):
-        return _dump(text)
-    return _dump(value) if words in _WORDS else words
+    written = _as_json(text.strip())
+    return _dump(text) if written is None or _is_string(json.loads(written), allowed) else written
 
 
-def _is_other(value: object, allowed: frozenset[str]) -> bool:
-    return not isinstance(value, str) and not allowed.isdisjoint(_TYPES[type(value)])
+def _as_json(text: str) -> str | None:
+    """The text, repaired where what was meant is plain; None where it is no JSON."""
+    scanner = JsonScanner()
+    end = scanner.feed(text + " ")  # a word is known to be whole by the character after it
+    return scanner.take() if scanner.done and end >= len(text) else None
 
 
-def _refuse(constant: str) -> object:
-    raise ValueError(constant)
+def _is_string(value: object, allowed: frozenset[str] | None) -> bool:
+    """Whether a text is a string although it reads as `value`."""
+    if allowed is None or "string" not in allowed:
+        return False
+    return isinstance(value, str) or allowed.isdisjoint(_TYPES[type(value)])
 
 
 def _dump(value: object) -> str:

@@ -1,6 +1,7 @@
 """Repairs to what xgrammar 0.2.8 prints, so that the text means what the compiled schema should have meant.
 
-Strings of a caller stand in quotes there, with every quote and backslash escaped: none can look like what is replaced.
+Strings of a caller stand in quotes there, every quote and backslash escaped, and hold no line ends (JSON has none in
+strings, patterns are refused that do): none can look like what is replaced.
 """
 
 import re
@@ -9,8 +10,8 @@ import re
 _HEXADECIMAL = re.compile(r"\\(?:x([0-9a-f]{2})|.)")
 
 # Where lengths are bounded, control characters pass and escapes do not: half of it is no JSON.
-_CHARACTERS = re.compile(r'^(\w+) ::= \(\(\[\^\\"\\\\\\r\\n\]\)\)$', re.MULTILINE)
-_JSON_CHARACTERS = r'\1 ::= (([^\\0-\\x1f\\"\\\\]) | ("\\\\" [\\"\\\\/bfnrt]))'
+_CHARACTER = r"[^\"\\\r\n]"
+_JSON_CHARACTER = r'([^\0-\x1f\"\\] | ("\\" [\"\\/bfnrt]))'
 
 # Keys besides the listed ones: a listed one must not come in by an escape (`\u0061` for `a`).
 _OTHER_KEYS = re.compile(r"^\w+_addl_key_\d+ ::= .*$", re.MULTILINE)
@@ -19,6 +20,6 @@ _ESCAPED_KEY = r' | ("\\" basic_escape basic_string_sub)'
 
 def faithful(printed: str) -> str:
     """A printed grammar with its faults repaired."""
-    text = _CHARACTERS.sub(_JSON_CHARACTERS, printed)
+    text = printed.replace(_CHARACTER, _JSON_CHARACTER)
     text = _OTHER_KEYS.sub(lambda rule: rule[0].replace(_ESCAPED_KEY, ""), text)
     return _HEXADECIMAL.sub(lambda escape: rf"\u00{escape[1]}" if escape[1] else escape[0], text)

@@ -1,12 +1,12 @@
 """Questions about rewritten schemas as a whole: does every value end, do two schemas exclude one another?"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 Schema = Mapping[str, object]
 Definitions = Mapping[str, Schema]
 
-_MOST_STEPS = 50_000  # pairs of schemas that are compared for one `oneOf`
+_MOST_STEPS = 50_000  # pairs of schemas that are compared, for all `oneOf` together
 # What the rewriting added of its own: no ground to say that two schemas, as they were given, exclude one another.
 IMPLIED_TYPE: Schema = {"$comment": "implied type"}
 CLOSED: Schema = {"$comment": "closed"}
@@ -71,20 +71,18 @@ def target(pointer: str) -> str:
     return pointer.removeprefix("#/$defs/")
 
 
-def overlapping(schemas: list[Schema], definitions: Definitions) -> bool:
-    """Whether a value might fulfil two of them, as far as types, fixed values and required names tell."""
-    comparison = _Comparison(definitions)
-    return not all(comparison.exclusive(*pair) for pair in combinations(schemas, 2))
-
-
-class _Comparison:
+class Comparison:
     """Of schemas that may refer to themselves and to one another: given up after so many steps."""
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
         self._steps = _MOST_STEPS
 
-    def exclusive(self, one: Schema, other: Schema, depth: int = 0) -> bool:
+    def overlapping(self, schemas: Sequence[Schema]) -> bool:
+        """Whether a value might fulfil two of them, as far as types, fixed values and required names tell."""
+        return not all(self._exclusive(*pair) for pair in combinations(schemas, 2))
+
+    def _exclusive(self, one: Schema, other: Schema, depth: int = 0) -> bool:
         """Whether surely no value fulfils both."""
         self._steps -= 1
         if self._steps < 0 or depth > _DEEPEST:
@@ -92,7 +90,7 @@ class _Comparison:
         one, other = self._followed(one), self._followed(other)
         for this, that in ((one, other), (other, one)):
             if isinstance(branches := this.get("anyOf"), list):
-                return all(self.exclusive(branch, that, depth + 1) for branch in branches)
+                return all(self._exclusive(branch, that, depth + 1) for branch in branches)
         if "enum" in one or "enum" in other:
             return _different_values(one, other)
         types = {_given_type(one), _given_type(other)}
@@ -117,7 +115,7 @@ class _Comparison:
             for name in names:
                 if name not in others and closed:
                     return True
-                if name in others and self.exclusive(properties[name], others[name], depth + 1):
+                if name in others and self._exclusive(properties[name], others[name], depth + 1):
                     return True
         return False
 

@@ -45,6 +45,8 @@ def whole_pattern(pattern: str) -> str:
     """
     if len(pattern) > MAX_PATTERN:
         raise PatternError(f"has {len(pattern)} characters, at most {MAX_PATTERN} are supported")
+    if not pattern.isprintable() and min(map(ord, pattern)) < ord(" "):
+        raise PatternError("has control characters")
     branches = [_unanchored(branch) for branch in _branches(pattern)]
     for branch in branches:
         _check(branch)

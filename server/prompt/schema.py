@@ -8,7 +8,7 @@ what cannot be is refused by name. Invariant: whatever the rewritten schema lets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from server.prompt.finite import CLOSED, IMPLIED_TYPE, circular, endless, overlapping, types_of
+from server.prompt.finite import CLOSED, IMPLIED_TYPE, Comparison, circular, endless, types_of
 from server.prompt.keywords import (
     COMBINERS,
     FORMATS,
@@ -82,7 +82,7 @@ class _Rewriter:
         self._first_use: dict[str, Path] = {}
         self._waiting: list[tuple[str, object, Path]] = []  # definitions referred to and not yet rewritten
         self._definitions: dict[str, Schema] = {}
-        self._exclusive: list[tuple[Path, list[Schema]]] = []  # what `oneOf` says of the others
+        self._exclusive: list[tuple[Path, list[Schema]]] = []  # the schemas of each `oneOf`
 
     def run(self) -> Schema:
         result = self._schema(self._root, (), 0)
@@ -96,8 +96,9 @@ class _Rewriter:
         return {**result, "$defs": self._definitions} if self._definitions else result
 
     def _check_whole(self) -> None:
+        comparison = Comparison(self._definitions)
         for path, schemas in self._exclusive:
-            if overlapping(list(schemas), self._definitions):
+            if comparison.overlapping(schemas):
                 self._fault(path, "the schemas of `oneOf` may overlap, which is not supported; `anyOf` is")
         never = endless(self._definitions)
         for name in sorted(never):
@@ -110,6 +111,8 @@ class _Rewriter:
         return ANY
 
     def _schema(self, schema: object, path: Path, depth: int) -> Schema:
+        if not isinstance(schema, Mapping):
+            return ANY if schema is True else self._fault(path, "`false` accepts nothing")
         self._count += 1
         if self._count == MAX_SCHEMAS + 1:
             return self._fault(path, f"more than {MAX_SCHEMAS} schemas, references included")
@@ -117,8 +120,6 @@ class _Rewriter:
             return ANY
         if depth > MAX_DEPTH:
             return self._fault(path, f"nested more than {MAX_DEPTH} levels deep")
-        if not isinstance(schema, Mapping):
-            return ANY if schema is True else self._fault(path, "`false` accepts nothing")
         said = self._well_formed(schema, path)
         keyword = next((keyword for keyword in COMBINERS if keyword in said), None)
         return self._typed(said, path, depth) if keyword is None else self._combined(keyword, said, path, depth)
@@ -252,8 +253,11 @@ class _Rewriter:
         if "format" in own and said["format"] not in FORMATS:
             self._fault((*path, "format"), f"format {str(said['format'])[:40]!r} is not supported")
         self._ordered(said, "minLength", "maxLength", path)
-        result: Schema = {"type": "string", **{keyword: said[keyword] for keyword in own}}
-        return {**result, "pattern": self._pattern(said["pattern"], (*path, "pattern"))} if "pattern" in own else result
+        if "pattern" in own:
+            return {"type": "string", "pattern": self._pattern(said["pattern"], (*path, "pattern"))}
+        if "format" in own:
+            return {"type": "string", "format": said["format"]}
+        return {"type": "string", **{keyword: count(said[keyword]) for keyword in own}}
 
     def _pattern(self, pattern: object, path: Path) -> str:
         try:

@@ -184,6 +184,13 @@ _SAMPLING = (
     ),
     _flag("stream", default=False),
     Field("user", "string, not interpreted", Text, good=("", "caller-7"), bad=(1, True, [], {})),
+    Field(
+        "service_class",
+        "live, speculative or background; no better than the plan's",
+        Literal["live", "speculative", "background"],
+        good=("live", "speculative", "background"),
+        bad=("urgent", "", 1, True, [], {}),
+    ),
     _refused("n", 1, bad=(0, 2, -1, "1", True, 1.5), message="n > 1 is not supported"),
     _refused("prompt_logprobs", False, 0, bad=(True, 1, -1, "1"), message="prompt_logprobs is not supported"),
 )

@@ -33,6 +33,7 @@ class SamplingFields:
     stream: bool = False
     stream_options: StreamOptions = field(default_factory=StreamOptions)
     user: str | None = None
+    service_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

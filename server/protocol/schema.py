@@ -37,11 +37,14 @@ def _property(row: Field) -> JsonSchema:
 
 
 def _nullable(schema: JsonSchema) -> JsonSchema:
+    if not isinstance(schema.get("type"), str) and "enum" not in schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    nullable = dict(schema)
     if "enum" in schema:
-        return {**schema, "enum": [*schema["enum"], None]}
+        nullable["enum"] = [*schema["enum"], None]
     if isinstance(schema.get("type"), str):
-        return {**schema, "type": [schema["type"], "null"]}
-    return {"anyOf": [schema, {"type": "null"}]}
+        nullable["type"] = [schema["type"], "null"]
+    return nullable
 
 
 def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:

@@ -60,7 +60,7 @@ class RedisServer:
             self.process.wait()
             self.process = None
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         with redis.Redis(port=self.port, decode_responses=True) as client:
             return sorted(client.keys())
 

@@ -85,10 +85,21 @@ async def test_when_patience_ends_it_is_refused(clock: Any) -> None:
     assert (await limiter.acquire("acme", "third", SINGLE, 0)).obstacle is None
 
 
-async def test_a_full_window_is_not_waited_for(limiter: Limiter) -> None:
-    one = Bounds(requests=1, concurrency=1)
+async def test_a_full_window_is_waited_for_only_while_something_runs_that_may_be_given_back(limiter: Limiter) -> None:
+    one = Bounds(requests=1, concurrency=2, refunds=1)
     await limiter.acquire("acme", "first", one, 0)
-    assert (await limiter.acquire("acme", "second", one, 0)).obstacle == "requests"
+    second = asking(limiter, "second", bounds=one)
+    assert await settled(second) == [False]
+    limiter.settle(end("first", bounds=one))
+    assert (await second).obstacle is None
+    limiter.settle(end("second", "keep", bounds=one))
+    assert (await limiter.acquire("acme", "third", one, 0)).obstacle == "requests"
+
+
+async def test_tokens_are_not_waited_for(limiter: Limiter) -> None:
+    few = Bounds(tokens=10)
+    await limiter.acquire("acme", "first", few, 10)
+    assert (await limiter.acquire("acme", "second", few, 1)).obstacle == "tokens"
 
 
 async def test_who_gives_up_waiting_takes_nothing(limiter: Limiter) -> None:

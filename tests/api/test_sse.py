@@ -8,15 +8,20 @@ import pytest
 from starlette.types import Message
 
 from server.api.sse import PING, EventStream
-from server.errors import EngineFailed, InvalidRequest
+from server.errors import EngineFailed, InvalidRequest, ServerError
 
 
 class Caller:
     """The ASGI server's side of one request."""
 
     def __init__(self) -> None:
+        self.hang_ups = 0
+        self.observed: list[ServerError] = []
         self.sent: list[Message] = []
         self.gone = asyncio.Event()
+
+    def hang_up(self) -> None:
+        self.hang_ups += 1
 
     async def receive(self) -> Message:
         await self.gone.wait()
@@ -26,7 +31,8 @@ class Caller:
         self.sent.append(message)
 
     async def run(self, chunks: AsyncGenerator[bytes, None], ping_interval: float = 60.0) -> None:
-        await EventStream(chunks, ping_interval, "id")({"type": "http"}, self.receive, self.send)
+        stream = EventStream(chunks, self.hang_up, ping_interval, "id", self.observed.append)
+        await stream({"type": "http"}, self.receive, self.send)
 
     @property
     def status(self) -> int:
@@ -64,6 +70,7 @@ async def test_an_error_before_the_first_chunk_has_its_own_status() -> None:
     caller = Caller()
     await caller.run(chunks())
     assert caller.status == 400
+    assert [error.message for error in caller.observed] == ["no"]
     assert orjson.loads(caller.body)["error"] == {"message": "no", "type": "invalid_request_error", "request_id": "id"}
 
 
@@ -138,6 +145,7 @@ async def test_a_caller_who_hangs_up_closes_the_generator() -> None:
     caller.gone.set()
     await running
     assert closed.is_set()
+    assert caller.hang_ups == 1
     assert len(asyncio.all_tasks()) == 1  # this test alone: no watcher, no ping is left
 
 

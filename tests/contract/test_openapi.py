@@ -13,13 +13,14 @@ from schemathesis.specs.openapi.checks import (
 
 from server.app import create_app
 from server.lifecycle import Lifecycle
-from server.settings import Settings
+from server.settings import LedgerSettings, Settings, TelemetrySettings
 
 DOCUMENTED = [status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 with ThreadPoolExecutor(1) as workers:
-    DOCUMENT = create_app(Settings(), Lifecycle(Settings(), workers)).openapi()
+    SETTINGS = Settings(telemetry=TelemetrySettings(ledger=LedgerSettings(enabled=False)))
+    DOCUMENT = create_app(SETTINGS, Lifecycle(SETTINGS, workers)).openapi()
 schema = schemathesis.openapi.from_dict(DOCUMENT)
 
 

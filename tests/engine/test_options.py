@@ -5,8 +5,15 @@ from server.settings import ModelSettings, SettingsError
 
 
 def test_options_reach_vllm_untouched() -> None:
-    args = engine_args("folder", ModelSettings(context_window=4096), {"max_num_seqs": 7, "dtype": "float32"})
+    args = engine_args("folder", ModelSettings(context_window=4096), {"max_num_seqs": 7, "dtype": "float32"}, {})
     assert (args.model, args.max_model_len, args.max_num_seqs, args.dtype) == ("folder", 4096, 7, "float32")
+
+
+def test_a_default_of_ours_is_no_more_than_that() -> None:
+    buckets = {"time_to_first_token": (0.1, 0.2)}
+    ours = engine_args("folder", ModelSettings(), {}, buckets)
+    assert (ours.scheduling_policy, ours.custom_histogram_buckets) == ("priority", {"time_to_first_token": [0.1, 0.2]})
+    assert engine_args("folder", ModelSettings(), {"scheduling_policy": "fcfs"}, buckets).scheduling_policy == "fcfs"
 
 
 def test_unknown_and_owned_options_are_refused_by_name() -> None:

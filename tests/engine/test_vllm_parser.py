@@ -6,6 +6,7 @@ from transformers import PreTrainedTokenizerFast
 
 from server.engine.vllm_parser import extractor, needs_special_tokens, parser_names
 from server.parsing import Family, make_parser
+from server.parsing.foreign import MARKERS as FOREIGN
 from server.parsing.whole import WholeText
 from server.records import Arguments, Text, ToolCall
 
@@ -93,6 +94,7 @@ def test_which_keep_special_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
 
 def test_names() -> None:
     assert set(CALLS) <= set(parser_names())
+    assert set(FOREIGN.values()) <= set(parser_names())
     with pytest.raises(KeyError):
         extractor("nobody", None, {})
 

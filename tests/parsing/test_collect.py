@@ -2,7 +2,7 @@ import pytest
 
 from server.parsing import CollectedCall, collect
 from server.records import Arguments, Finish, PositionLogprobs, Text, TokenLogprob, ToolCall, Usage
-from tests.parsing.case_files import Case, feed_all, hermes, load
+from tests.parsing.case_files import Case, feed_all, load_all
 
 
 def at(token_id: int) -> PositionLogprobs:
@@ -40,8 +40,8 @@ def test_logprobs_of_all_events_in_order() -> None:
     assert message.finish == finish
 
 
-@pytest.mark.parametrize("case", load("hermes"), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", load_all(), ids=lambda case: case.name)
 def test_streamed_equals_collected(case: Case) -> None:
-    message = collect(feed_all(hermes(), list(case.text)))
+    message = collect(feed_all(case.parser(), list(case.text)))
     assert (message.content or "") == case.content
     assert [(call.name, call.arguments) for call in message.calls] == case.calls

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from server.parsing import FAMILIES, Family, Reasoning, detect, make_parser
+from server.parsing import FAMILIES, Family, Reasoning, detect, detect_foreign, make_parser
 from server.records import Arguments, Text, ToolCall
 from tests.parsing.case_files import CASES, parse
 
@@ -20,6 +20,56 @@ def test_detect(snippet: dict[str, str]) -> None:
 
 def test_every_family_is_detected() -> None:
     assert {snippet["family"] for snippet in TEMPLATES} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("snippet", TEMPLATES, ids=lambda snippet: snippet["name"])
+def test_no_family_of_ours_is_taken_for_a_foreign_one(snippet: dict[str, str]) -> None:
+    assert detect_foreign(snippet["template"]) is None
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("{{ '<|tool_calls_section_begin|><|tool_call_begin|>' + call.id }}", "kimi_k2"),
+        ("{{ '<seed:tool_call>\\n<function=' + name + '>\\n<parameter=' }}", "seed_oss"),
+        ("{{ '<|tool_call|>' + calls|tojson }}", "granite"),
+        ("{{ '<tool_calls>' + calls|tojson + '</tool_calls>' }}", "hunyuan_a13b"),
+        ("{{ '<|bom|><tool_calls>' + calls|tojson + '</tool_calls>' }}", "jamba"),
+    ],
+)
+def test_a_foreign_family(template: str, name: str) -> None:
+    assert detect(template) == "plain"
+    assert detect_foreign(template) == name
+
+
+@pytest.mark.parametrize(
+    ("family", "special", "keeps"),
+    [
+        ("hermes", ["<|im_end|>"], False),
+        ("hermes", ["<|im_end|>", "<tool_call>"], True),
+        ("hermes", ["</think>"], True),
+        ("glm45", ["<|user|>"], False),
+        ("mistral", [], True),
+        ("gpt_oss", [], True),
+        ("plain", ["<s>"], False),
+    ],
+)
+def test_where_special_tokens_are_markers_they_are_kept(family: str, special: list[str], keeps: bool) -> None:
+    assert FAMILIES[family].keeps_special_tokens(special) == keeps
+
+
+@pytest.mark.parametrize(
+    ("family", "prompt", "opens"),
+    [
+        ("hermes", "<|im_start|>assistant\n<think>\n", True),
+        ("hermes", "<|im_start|>assistant\n<think>\n\n</think>\n\n", False),
+        ("hermes", "<|im_start|>assistant\n", False),
+        ("mistral", "[/INST][THINK]", True),
+        ("gpt_oss", "<|start|>assistant<think>", False),
+    ],
+)
+def test_a_prompt_that_opens_a_thought(family: str, prompt: str, opens: bool) -> None:
+    assert FAMILIES[family].opens_thought(prompt) == opens
 
 
 def test_the_embedded_model_speaks_hermes() -> None:

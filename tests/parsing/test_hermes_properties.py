@@ -91,4 +91,4 @@ def is_object(text: str) -> bool:
 
 
 def test_what_is_left_around_a_tag_makes_no_new_one() -> None:
-    assert parse("<tool_<think>call>{}").content == "<tool_\ncall>{}"
+    assert parse("<tool_<|im_end|>call>{}").content == "<tool_\ncall>{}"

@@ -60,6 +60,7 @@ def test_a_pattern_of_the_whole_string_means_what_the_search_meant(pattern: str)
         (r"^a\nb$", "JSON escapes"),
         (r'^["\\]$', "JSON escapes"),
         ("x" * 513, "513 characters"),
+        ('[^"\\\r\n]', "control characters"),
         ("a{401}", "400"),
         ("(ab){201}", "400"),
         ("^([a-z]{1,11}){0,11}$", "within repetitions"),

@@ -91,7 +91,9 @@ def _system(source: Source, conversation: Conversation, mode: str) -> None:
     parts = [source.wording(table["personas"])] if source.chance(0.85) else []
     extra = [source.wording(table["neutral"])] if source.chance(0.35) else []
     if mode != "none":
-        extra.append(source.wording(table["asks_for_filler" if mode == "asks" else "forbids_filler"]))
+        composed = language == "en" and source.chance(0.65)
+        listed = table["asks_for_filler" if mode == "asks" else "forbids_filler"]
+        extra.append(_composed_request(source, mode == "asks") if composed else source.wording(listed))
     source.rng.shuffle(extra)
     parts = [text.format(company=source.name(), name=source.name()) if "{" in text else text for text in parts + extra]
     if mode == "none" and source.chance(0.15):
@@ -101,3 +103,14 @@ def _system(source: Source, conversation: Conversation, mode: str) -> None:
             conversation.say("system", part)
     elif parts:
         conversation.say("system", " ".join(parts))
+
+
+def _composed_request(source: Source, asks: bool) -> str:
+    """A demand to speak, or to be silent, before a tool call; whole sentences are held out, not their parts."""
+    table = {name: talk()[name]["en"] for name in ("before", "say", "stay_silent", "like")}
+    while True:
+        before, act = source.pick(table["before"]), source.pick(table["say" if asks else "stay_silent"])
+        first, second = (before + ",", act) if source.chance(0.5) else (act, before)
+        text = f"{first[0].upper()}{first[1:]} {second}{source.pick(table['like']) if asks else ''}."
+        if source.owns(text):
+            return text

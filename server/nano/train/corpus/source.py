@@ -41,8 +41,12 @@ class Source:
         """A lower-case pseudo-word that belongs to this side of the split."""
         while True:
             word = self._syllables(script)
-            if (crc32(word.encode()) % 5 == 0) == self.held_out:
+            if self.owns(word):
                 return word
+
+    def owns(self, text: str) -> bool:
+        """Whether a composed text belongs to this side of the split: one in five is held out."""
+        return (crc32(text.encode()) % 5 == 0) == self.held_out
 
     def name(self, script: str = "latin") -> str:
         word = self.word(script)
