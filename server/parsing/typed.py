@@ -2,7 +2,8 @@
 
 The tool's JSON schema says what a text means: where it allows nothing but strings, the text is the string, passed on as
 it comes. Anywhere else it is JSON, if it is that or what `json_scan` can mend, and a string if not. That is not known
-before the text is whole, so it waits. Where a schema allows strings among others, only what is of one of the others is
+before the text is whole, so it waits; so does a string that has to be one of some, or to match a pattern, and the
+blanks around what waits are layout. Where a schema allows strings among others, only what is of one of the others is
 not a string.
 """
 
@@ -13,6 +14,7 @@ from server.parsing.json_scan import JsonScanner
 
 Schema = Mapping[str, object]
 _STRING = frozenset(("string",))
+_CONSTRAINTS = frozenset(("enum", "const", "pattern", "format"))
 _TYPES: Mapping[type, tuple[str, ...]] = {
     bool: ("boolean",),
     int: ("integer", "number"),
@@ -32,28 +34,31 @@ class TypedArguments:
         self._properties: Mapping[str, object] = properties if isinstance(properties, Mapping) else {}
         self._ready = ["{"]
         self._any = False
+        self._flows = False  # the value is a string, whatever it is
         self._kinds: frozenset[str] | None = None  # that the schema allows here; None: whatever it is
         self._whole: list[str] = []  # of a value that is no certain string
 
     def begin(self, key: str) -> None:
         """A value comes."""
-        self._kinds = kinds(self._properties.get(key))
+        schema = self._properties.get(key)
+        self._kinds = kinds(schema)
+        self._flows = self._kinds == _STRING and isinstance(schema, Mapping) and _CONSTRAINTS.isdisjoint(schema)
         lead = ", " if self._any else ""
         self._ready.append(f"{lead}{_dump(key)}: ")
         self._any = True
-        if self._is_string:
+        if self._flows:
             self._ready.append('"')
 
     def feed(self, text: str) -> None:
         """A piece of the value."""
-        if self._is_string:
+        if self._flows:
             self._ready.append(_dump(text)[1:-1])
         else:
             self._whole.append(text)
 
     def end(self) -> None:
         """The value is whole."""
-        self._ready.append('"' if self._is_string else _value("".join(self._whole), self._kinds))
+        self._ready.append('"' if self._flows else _value("".join(self._whole), self._kinds))
         self._whole.clear()
 
     def close(self) -> None:
@@ -65,10 +70,6 @@ class TypedArguments:
         self._ready.clear()
         return text
 
-    @property
-    def _is_string(self) -> bool:
-        return self._kinds == _STRING
-
 
 def kinds(schema: object) -> frozenset[str] | None:
     """The types of JSON that a schema allows; None where it does not say."""
@@ -78,7 +79,8 @@ def kinds(schema: object) -> frozenset[str] | None:
         return frozenset((named,))
     if isinstance(named, list):
         return frozenset(map(str, named))
-    if isinstance(values := schema.get("enum"), list) and values:
+    values = [schema["const"]] if "const" in schema else schema.get("enum")
+    if isinstance(values, list) and values:
         return frozenset(kind for value in values for kind in _TYPES.get(type(value), ())[:1])
     return _kinds_of_union(schema.get("anyOf") or schema.get("oneOf"))
 
@@ -91,7 +93,8 @@ def _kinds_of_union(schemas: object) -> frozenset[str] | None:
 
 def _value(text: str, allowed: frozenset[str] | None) -> str:
     """JSON text."""
-    written = _as_json(text.strip())
+    text = text.strip()
+    written = _as_json(text)
     return _dump(text) if written is None or _is_string(json.loads(written), allowed) else written
 
 

@@ -332,11 +332,8 @@ class _Rewriter:
             return self._pattern_properties(said, (*path, "patternProperties"), path, depth)
         if "propertyNames" not in own or said.get("additionalProperties") is False:
             return {}
-        names = (
-            self._narrowed(said["propertyNames"], {"string"})
-            if said["propertyNames"] is not True
-            else {"type": "string"}
-        )
+        given = said["propertyNames"]
+        names = self._narrowed({} if given is True else given, {"string"})
         if names is None:
             return self._fault((*path, "propertyNames"), "names are strings")
         return {"propertyNames": self._schema(names, (*path, "propertyNames"), depth + 1)}

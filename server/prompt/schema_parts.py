@@ -31,10 +31,6 @@ def resolved(root: JsonObject, pointer: str) -> object:
     return node
 
 
-def as_object(schema: object) -> object:
-    return {} if schema is True else schema
-
-
 def inclusive(bounds: Bounds) -> Bounds:
     """The same bounds on whole numbers."""
     lows = [math.ceil(bounds["minimum"])] if "minimum" in bounds else []

@@ -1,14 +1,14 @@
 """The cases of tests/cases: text in, events out."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from server.parsing import AnyEvent, Parser, Reasoning, ReasoningParser, make_parser
+from server.parsing import AnyEvent, Parser, Reasoning, ReasoningParser, Schemas, make_parser
 from server.records import Arguments, Text, ToolCall
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -37,6 +37,7 @@ class Case:
     family: str = "hermes"
     reasoning: str = ""
     thinking_open: bool = False
+    schemas: Schemas = field(default_factory=lambda: TOOLS)
 
     @property
     def content(self) -> str:
@@ -51,7 +52,7 @@ class Case:
         return self.events, self.failures, self.cut
 
     def parser(self, *, tools: bool = True) -> Parser:
-        return parser(self.family, tools=tools, thinking_open=self.thinking_open)
+        return parser(self.family, tools=tools, thinking_open=self.thinking_open, schemas=self.schemas)
 
     def parse(self, pieces: Iterable[str]) -> "Case":
         """What comes of the pieces."""
@@ -85,10 +86,10 @@ def _joined(events: Iterable[str | tuple[str, str]]) -> tuple[str | tuple[str, s
     return tuple(joined)
 
 
-def parser(family: str, *, tools: bool = True, thinking_open: bool = False) -> Parser:
+def parser(family: str, *, tools: bool = True, thinking_open: bool = False, schemas: Schemas = TOOLS) -> Parser:
     numbers = count()
     return make_parser(
-        family, tools=tools, schemas=TOOLS, thinking_open=thinking_open, new_id=lambda: f"call_{next(numbers)}"
+        family, tools=tools, schemas=schemas, thinking_open=thinking_open, new_id=lambda: f"call_{next(numbers)}"
     )
 
 
@@ -127,5 +128,5 @@ def merged(events: Sequence[AnyEvent]) -> tuple[str | tuple[str, str], ...]:
     return _joined(shapes)
 
 
-def parse(text: str, pieces: Sequence[str] | None = None, family: str = "hermes") -> Case:
-    return Case("", text, (), family=family).parse([text] if pieces is None else pieces)
+def parse(text: str, pieces: Sequence[str] | None = None, family: str = "hermes", schemas: Schemas = TOOLS) -> Case:
+    return Case("", text, (), family=family, schemas=schemas).parse([text] if pieces is None else pieces)

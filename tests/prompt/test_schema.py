@@ -404,6 +404,7 @@ def test_schemas_that_only_our_narrowing_keeps_apart_may_overlap() -> None:
 def test_names_by_pattern_where_no_others_are_allowed() -> None:
     schema = {"type": "object", "propertyNames": {"pattern": "^x+$"}}
     assert accepts(schema, '{"xx": 1}', strict=True)
+    assert accepts({"type": "object", "propertyNames": True}, '{"y": 1}', strict=True)
     assert accepts({**schema, "additionalProperties": False}, "{}")
     assert not accepts({**schema, "additionalProperties": False}, '{"xx": 1}')
 
