@@ -49,9 +49,12 @@ class Prometheus:
     def query(self, expression: str) -> list[Any]:
         """The samples that it has by now."""
         try:
-            answer = httpx.get(f"{self._url}/api/v1/query", params={"query": expression}).json()
+            response = httpx.get(f"{self._url}/api/v1/query", params={"query": expression})
         except httpx.TransportError:
             return []
+        if response.status_code == 503:  # it listens before it can answer
+            return []
+        answer = response.json()
         assert answer["status"] == "success", answer
         result: list[Any] = answer["data"]["result"]
         return result
