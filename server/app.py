@@ -13,6 +13,7 @@ from server.api.health import health_router
 from server.api.metrics import metrics_router
 from server.api.middleware import RequestContext
 from server.api.models import models_router
+from server.api.warm import warm_router
 from server.lifecycle import Lifecycle
 from server.settings import Settings
 
@@ -40,11 +41,12 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> FastAPI:
     names = settings.model.served_names
     for prefix in PREFIXES:
         app.include_router(completions_router(lifecycle, settings.http, names), prefix=prefix, tags=["completions"])
+        app.include_router(warm_router(lifecycle, settings.http, names), prefix=prefix, tags=["completions"])
         app.include_router(models_router(lifecycle), prefix=prefix, tags=["models"])
     app.include_router(health_router(lifecycle), tags=["operation"])
     app.include_router(metrics_router(lifecycle.desk.page), tags=["operation"])
     install_error_handlers(app, lifecycle.desk.metrics.refused)
-    app.add_middleware(RequestContext, observe=lifecycle.desk.metrics.refused)
+    app.add_middleware(RequestContext, observe=lifecycle.desk.metrics.refused, ending=lambda: lifecycle.ending)
     return app
 
 

@@ -1,15 +1,11 @@
 """`electron-server serve | check | keys | usage`: thin commands over the parts."""
 
 import argparse
-import asyncio
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias, get_args
-
-import uvicorn
 
 from server.admission.commands import create_key, list_keys, revoke_key
 from server.admission.keyfile import Scope
@@ -21,9 +17,8 @@ from server.telemetry.usage_report import Form, usage_report
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-PROMPT_WORKERS = 2
 INVITATION = """ready; try
-  curl -N {url} -H 'Content-Type: application/json' \\
+  curl -N {url} -H 'Content-Type: application/json'{key} \\
     -d '{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "Hello!"}}]}}'"""
 
 
@@ -38,40 +33,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def serve(settings: Settings) -> int:
-    """Run until a signal. Returns the exit status: not 0 when the model could not be loaded."""
-    from server.app import create_app
-    from server.lifecycle import Lifecycle
+    """Run until a signal. The exit status is not 0 when the model could not be loaded or the engine died."""
+    from server.serving import run
 
     check_listener(settings)
     configure_logging(settings.telemetry.log_level, settings.telemetry.log_format)
     http = settings.http
-    server: uvicorn.Server
 
     def invite() -> None:
         url = f"http://{http.host}:{http.port}/v1/chat/completions"
-        print(INVITATION.format(url=url, model=settings.model.served_names[0]), flush=True)
-
-    def stop() -> None:
-        server.should_exit = True
+        key = " -H 'Authorization: Bearer sk_…'" if settings.admission.keys_file else ""
+        print(INVITATION.format(url=url, key=key, model=settings.model.served_names[0]), flush=True)
 
     print(f"listening on http://{http.host}:{http.port}, {describe_access(settings)}", flush=True)
     print("the model is loading", flush=True)
-    with ThreadPoolExecutor(PROMPT_WORKERS, thread_name_prefix="prompt") as workers:
-        lifecycle = Lifecycle(settings, workers, on_ready=invite, on_failure=stop)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(settings, lifecycle),
-                host=http.host,
-                port=http.port,
-                timeout_keep_alive=http.keep_alive,
-                timeout_graceful_shutdown=http.shutdown_timeout,
-                access_log=False,
-                server_header=False,
-                log_config=None,
-            )
-        )
-        asyncio.run(server.serve())
-    return 1 if lifecycle.phase == "failed" else 0
+    run(settings, on_ready=invite)
 
 
 def check(settings: Settings) -> int:

@@ -3,15 +3,19 @@
 ServerError                    500  server_error
 ├── InvalidRequest             400  invalid_request_error   one detail for every fault found
 │   ├── ContextLengthExceeded  400
+│   ├── RequestTimeout         408                         the request did not come in whole
 │   ├── BodyTooLarge           413
-│   └── UnsupportedMediaType   415
+│   ├── UnsupportedMediaType   415
+│   └── HeadTooLarge           431
 ├── NotFound                   404  invalid_request_error
 ├── MethodNotAllowed           405  invalid_request_error
 ├── Unauthenticated            401  authentication_error    no key, or none that is known
 ├── Forbidden                  403  permission_error        a known key that may not do this
 ├── RateLimited                429  rate_limit_error        the account has used up its plan for the moment
 ├── EngineFailed               502  upstream_error          the engine died or gave up on this request
-└── Unavailable                503  service_unavailable     loading, draining or overloaded: try again later
+├── Unavailable                503  service_unavailable     loading, draining or overloaded: try again later
+│   └── Draining               503                         the server went down before the answer was complete
+└── DeadlineExceeded           504  timeout_error           the answer took longer than it may
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,12 +86,20 @@ class ContextLengthExceeded(InvalidRequest):
         super().__init__(message, [Detail("context_length_exceeded", message, path, numbers)])
 
 
+class RequestTimeout(InvalidRequest):
+    status = 408
+
+
 class BodyTooLarge(InvalidRequest):
     status = 413
 
 
 class UnsupportedMediaType(InvalidRequest):
     status = 415
+
+
+class HeadTooLarge(InvalidRequest):
+    status = 431
 
 
 class NotFound(InvalidRequest):
@@ -134,3 +146,12 @@ class Unavailable(ServerError):
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after)})
+
+
+class Draining(Unavailable):
+    """The server is going down."""
+
+
+class DeadlineExceeded(ServerError):
+    status = 504
+    type = "timeout_error"

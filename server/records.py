@@ -32,6 +32,55 @@ class Sampling:
     skip_special_tokens: bool = True
 
 
+GrammarState = Literal["none", "compiled", "cached"]
+ArgumentStyle = Literal["json", "qwen_xml", "glm_xml", "keywords"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallGrammar:
+    """How a family of models writes calls: `opening`, calls with `separator` between them, `closing`.
+
+    A call is `begin` NAME `middle` ARGUMENTS `end`.
+
+    trigger: begins every call, and nothing that is spoken; a beginning of `opening + begin`.
+    style: of the arguments, as xgrammar's `json_schema` format names it, but for "keywords": `key=value, …`, the values
+        JSON, for which it has no name.
+    before_words, after_words: what must stand around words that are spoken before the calls.
+    in_json: another form that is read as well, for where arguments must match a schema and `style` is not "json".
+    """
+
+    trigger: str
+    begin: str
+    middle: str
+    end: str
+    opening: str = ""
+    separator: str = ""
+    closing: str = ""
+    style: ArgumentStyle = "json"
+    before_words: str = ""
+    after_words: str = ""
+    in_json: "CallGrammar | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class FillerPlan:
+    """What the server adds to the words before the first call of a turn.
+
+    phrases: by the name of the tool, said as its call begins if the model has said nothing.
+    at_once: said before the model's first token; "" for nothing.
+    said: by the assistant earlier in the conversation.
+    endings: set a sentence apart from one that was said; with the comma before them.
+    words_to_end, characters_to_end: of a sentence that leaves room for any of them.
+    """
+
+    phrases: Mapping[str, str] = field(default_factory=dict)
+    at_once: str = ""
+    said: tuple[str, ...] = ()
+    endings: tuple[str, ...] = ()
+    words_to_end: int = 0
+    characters_to_end: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A request as the engine takes it."""
@@ -39,7 +88,11 @@ class Prompt:
     token_ids: list[int]
     sampling: Sampling
     grammar: str | None = None  # EBNF that the whole output must match
-    cache_salt: str | None = None  # prompts of another salt share no KV blocks with this one
+    tail: str = ""  # the last characters of the text
+    spoken: bool = False  # a system message says that the answers are
+    filler: FillerPlan | None = None  # None: nothing need be said before a call
+    cache_salt: str | None = None  # prompts of another salt share no KV blocks with this one...
+    shared_tokens: int = 0  # ...but for those of so many leading tokens
     priority: int = 0  # lower goes first
     trace_headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -87,6 +140,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What the model thinks, never spoken. Whitespace around a thought is not part of it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call begins: name whole, once."""
 
@@ -113,15 +173,25 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Warmed:
+    """What was made ready for a turn to come. duration: seconds since admission."""
+
+    usage: Usage
+    grammar: GrammarState
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The last event."""
 
     reason: FinishReason
     usage: Usage
     logprobs: tuple[PositionLogprobs, ...] = ()
+    filler: Literal["model", "phrase"] | None = None  # who spoke before the first call
 
 
-Event = Text | ToolCall | Arguments | Finish
+Event = Text | Reasoning | ToolCall | Arguments | Finish
 
 FinishCause = Literal["stop", "length", "tool_calls", "disconnect", "error", "drain"]
 Filler = Literal["model", "phrase", "none"]

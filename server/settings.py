@@ -10,12 +10,22 @@ This is the only module that reads the environment.
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 ENVIRONMENT_PREFIX = "ELECTRON__"
 
@@ -64,6 +74,55 @@ class ModelSettings(Section):
     tool_format: str = Field("auto", description="How the model writes tool calls; auto: told by its chat template.")
 
 
+class SpeechSettings(Section):
+    """What may stand in `content`, beside what marks a call or a thought of the model's own family, which never may."""
+
+    guard: Literal["voice", "always", "off"] = Field(
+        "voice",
+        description="Where JSON, tags (SSML too) and special tokens of any kind are left out: in turns that offer "
+        "tools or have a system message for a voice agent, in all turns or in none. An answer whose `response_format` "
+        "asks for JSON is never touched.",
+    )
+    strip_markdown: bool = Field(False, description="There leave out the signs of Markdown as well.")
+
+
+def _patterns(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"`{value}` is not a regular expression: {error}") from None
+    return values
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_patterns)]
+
+
+class FillerSettings(Section):
+    """Words before a tool call. A request may choose `mode` and `strategy` for itself."""
+
+    mode: Literal["auto", "always", "off"] = Field(
+        "auto", description="auto: where a system message asks for words before a call, or declares a voice agent."
+    )
+    strategy: Literal["grammar", "phrase"] = Field(
+        "grammar", description="The model's own sentence, or one of the server's at the cost of no token."
+    )
+    min_words: int = Field(3, ge=1, le=6, description="Of the model's sentence.")
+    max_words: int = Field(15, le=40, description="At least 5 more than min_words.")
+    max_characters: int = Field(
+        100, le=400, description="The stop included; at least 30, and 10 for each of min_words."
+    )
+    asks: Patterns = Field((), description="Regular expressions for system messages that ask for words, for `auto`...")
+    forbids: Patterns = Field((), description="...and for those that forbid them: these come first.")
+    shipped_wordings: bool = Field(True, description="The server's own list counts where none of these is found.")
+
+    @model_validator(mode="after")
+    def _have_room(self) -> Self:
+        if self.max_words < self.min_words + 5 or self.max_characters < 30 + 10 * self.min_words:
+            raise ValueError("max_words or max_characters leave no room beside min_words")
+        return self
+
+
 class HttpSettings(Section):
     """The listener. Times in seconds, sizes in bytes."""
 
@@ -76,7 +135,32 @@ class HttpSettings(Section):
         3.0, gt=0, description="Silence after which a stream gets its status line and a comment. Clients give up at 5."
     )
     max_body: int = Field(8 * 2**20, ge=1024)
-    shutdown_timeout: int = Field(30, ge=0, description="How long running requests may take to finish at shutdown.")
+    max_head: int = Field(32 * 2**10, ge=1024, description="Of request line and headers together.")
+    read_timeout: float = Field(20.0, gt=0, description="Until a head, and then a body, must have come in whole.")
+    write_timeout: float = Field(
+        20.0, gt=0, description="How long a client may leave a full send buffer unread before it is cut off."
+    )
+    first_token_timeout: float = Field(
+        120.0, gt=0, description="Until the first token; X-First-Token-Timeout may ask for less."
+    )
+    request_timeout: float = Field(
+        1800.0, gt=0, description="Until the end of an answer; X-Request-Timeout may ask for less."
+    )
+
+
+class LifecycleSettings(Section):
+    """Watching the engine, and the end. Times in seconds."""
+
+    stall_window: float = Field(
+        120.0, gt=0, description="Without a step of the engine while it has work: then it counts as dead."
+    )
+    restarts: int = Field(
+        0, ge=0, description="How often a dead engine is replaced in place; after that the process ends with status 1."
+    )
+    drain_pause: float = Field(
+        2.0, ge=0, description="After SIGTERM: how long to keep answering 503, until gateways have seen it."
+    )
+    drain_timeout: float = Field(30.0, ge=0, description="After SIGTERM: until running requests must have ended.")
 
 
 ServiceClass = Literal["live", "speculative", "background"]
@@ -167,6 +251,9 @@ class AdmissionSettings(Section):
     salt_secret: Secret | None = Field(
         None, description="Keeps accounts apart in the prefix cache. Absent: a random one for each start and replica."
     )
+    shared_prompts: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (), description="System messages whose beginning all accounts share in the prefix cache; none of them secret."
+    )
     redis: RedisSettings = RedisSettings()
 
 
@@ -206,7 +293,10 @@ class TelemetrySettings(Section):
 class Settings(Section):
     model: ModelSettings = ModelSettings()
     engine: dict[str, Any] = Field(default_factory=dict, description="vLLM's engine arguments, passed on untouched.")
+    speech: SpeechSettings = SpeechSettings()
+    filler: FillerSettings = FillerSettings()
     http: HttpSettings = HttpSettings()
+    lifecycle: LifecycleSettings = LifecycleSettings()
     admission: AdmissionSettings = AdmissionSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

@@ -6,14 +6,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import httpx
 import openai
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
+settings.register_profile("house", deadline=None)  # a busy machine is no fault
+settings.load_profile("house")
 START_TIMEOUT = 300.0  # seconds; loading takes about 20 on two cores
 
 
@@ -24,14 +27,15 @@ def free_port() -> int:
 
 
 class Server:
-    """`electron-server serve` on a free port."""
+    """`electron-server serve` on a port, a free one unless said. wrapper: a command that runs it."""
 
-    def __init__(self, log: Path, *settings: str) -> None:
-        self.port = free_port()
+    def __init__(self, log: Path, *settings: str, wrapper: Sequence[str] = (), port: int | None = None) -> None:
+        self.port = port or free_port()
         self.root = f"http://127.0.0.1:{self.port}"
         self.url = f"{self.root}/v1"
         self.log = log
-        command = [sys.executable, "-m", "server", "serve", "--config", "configs/nano.yaml", "--port", str(self.port)]
+        command = [*wrapper, sys.executable, "-m", "server", "serve", "--config", "configs/nano.yaml"]
+        command += ["--port", str(self.port)]
         for setting in (f"telemetry.ledger.directory={log.parent}", *settings):
             command += ["--set", setting]
         with log.open("w") as output:

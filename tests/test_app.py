@@ -14,19 +14,31 @@ from server.app import create_app
 from server.engine.scripted import Script, ScriptedEngine
 from server.errors import EngineFailed
 from server.lifecycle import Lifecycle, Model
+from server.parsing import FAMILIES, Family
 from server.protocol import ChatRequest, CompletionRequest
 from server.records import Prompt, Sampling
-from server.settings import AdmissionSettings, HttpSettings, LedgerSettings, Settings, TelemetrySettings
+from server.settings import (
+    AdmissionSettings,
+    HttpSettings,
+    LedgerSettings,
+    Settings,
+    SpeechSettings,
+    TelemetrySettings,
+)
 
 CHAT = "/v1/chat/completions"
 HELLO = ["Hel", "lo", "!"]
 
 
 class Words:
-    """Prompts of one token each."""
+    """Prompts of one token for each message. tail, spoken: as in `Prompt`."""
+
+    def __init__(self, tail: str = "", spoken: bool = False) -> None:
+        self._tail, self._spoken = tail, spoken
 
     def chat(self, request: ChatRequest) -> Prompt:
-        return Prompt([0] * len(request.messages), Sampling(max_tokens=request.output_limit or 100))
+        sampling = Sampling(max_tokens=request.output_limit or 100)
+        return Prompt([0] * len(request.messages), sampling, tail=self._tail, spoken=self._spoken)
 
     def completion(self, request: CompletionRequest) -> Prompt:
         return Prompt([0], Sampling(max_tokens=request.output_limit))
@@ -35,29 +47,42 @@ class Words:
 class House:
     """The application, its engine, and what it reported."""
 
-    def __init__(self, script: Script, *, in_flight: int = 8, ping_interval: float = 60.0) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        in_flight: int = 8,
+        ping_interval: float = 60.0,
+        family: Family = FAMILIES["hermes"],
+        speech: SpeechSettings | None = None,
+        tail: str = "",
+        spoken: bool = False,
+    ) -> None:
         self.engine = ScriptedEngine(script)
+        self.family = family
+        self.words = Words(tail, spoken)
         self.settings = Settings(
+            speech=speech or SpeechSettings(),
             http=HttpSettings(ping_interval=ping_interval),
             admission=AdmissionSettings(max_in_flight=in_flight),
             telemetry=TelemetrySettings(ledger=LedgerSettings(enabled=False)),
         )
         self.may_load = threading.Event()
         self.may_load.set()
-        self.failures = 0
+        self.ends = 0
         self.lifecycle: Lifecycle
 
     def load(self, settings: Settings) -> Model:
         self.may_load.wait()
-        return Model(Words(), self.engine, "hermes")
+        return Model(self.words, self.engine, self.family)
 
-    def count_failure(self) -> None:
-        self.failures += 1
+    def count_end(self) -> None:
+        self.ends += 1
 
     @asynccontextmanager
     async def open(self, load: Callable[..., Model] | None = None) -> AsyncIterator[httpx.AsyncClient]:
         with ThreadPoolExecutor(1) as workers:
-            lifecycle = Lifecycle(self.settings, workers, load or self.load, on_failure=self.count_failure)
+            lifecycle = Lifecycle(self.settings, workers, load or self.load, on_end=self.count_end)
             self.lifecycle = lifecycle
             app = create_app(self.settings, lifecycle)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -225,4 +250,4 @@ async def test_a_model_that_cannot_be_loaded_is_reported() -> None:
     async with house.open(load) as client:
         assert (await client.get("/livez")).status_code == 502
         assert (await client.get("/readyz")).status_code == 502
-    assert house.failures == 1
+    assert house.ends == 1

@@ -27,6 +27,7 @@ def test_check_accepts_what_is_shipped(config: Path, capsys: pytest.CaptureFixtu
     [
         ("engine.max_num_seq=1", "did you mean `max_num_seqs`?"),
         ("model.tool_format=hermez", "did you mean `hermes`?"),
+        ("model.tool_format=vllm:jambo", "did you mean `vllm:jamba`?"),
         ("model.chat_template=/nowhere.jinja", "there is no file /nowhere.jinja"),
         ("http.prot=1", "did you mean `http.port`?"),
     ],

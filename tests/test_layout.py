@@ -21,7 +21,8 @@ ALLOWED = {
     "lifecycle": BOTTOM | STAGES | {"pipeline", "nano"},
     "api": BOTTOM | STAGES | {"pipeline", "lifecycle"},
     "app": BOTTOM | {"api", "lifecycle"},
-    "cli": BOTTOM | STAGES | {"app", "lifecycle", "nano"},
+    "serving": BOTTOM | {"api", "app", "lifecycle"},
+    "cli": BOTTOM | STAGES | {"lifecycle", "nano", "serving"},
     "__main__": {"cli"},
     "__init__": set(),
 }

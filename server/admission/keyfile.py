@@ -82,6 +82,8 @@ def read_key_file(path: Path) -> bytes:
     """
     try:
         return path.read_bytes()
+    except FileNotFoundError:
+        raise KeyFileError(path, "there is no such file; `electron-server keys create` makes one") from None
     except OSError as error:
         raise KeyFileError(path, str(error.strerror)) from None
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 
+from server.admission.keyfile import parse_key_file, read_key_file
 from server.admission.salts import salt_secret
 from server.settings import Settings, SettingsError
 
@@ -17,8 +18,8 @@ def is_loopback(host: str) -> bool:
 def check_listener(settings: Settings) -> None:
     """
     Raises:
-        SettingsError: strangers could use the server without a key, and nobody wrote that they may; or the settings of
-            admission contradict one another.
+        SettingsError: strangers could use the server without a key, and nobody wrote that they may; the settings of
+            admission contradict one another; or the key file cannot be used.
     """
     admission, host = settings.admission, settings.http.host
     if admission.keys_file and admission.auth == "none":
@@ -29,6 +30,8 @@ def check_listener(settings: Settings) -> None:
             "give `admission.keys_file`, or write `admission.auth: none` to serve whoever asks"
         )
     salt_secret(admission)
+    if admission.keys_file and admission.keys_file.exists():  # a secret need not be where its configuration is checked
+        parse_key_file(admission.keys_file, read_key_file(admission.keys_file), admission.plans)
 
 
 def describe_access(settings: Settings) -> str:

@@ -3,9 +3,8 @@
 vLLM hashes the salt of a request into its first KV block, and with that into all that follow: a request can only find
 blocks that were computed under its own salt. The salt is derived here and never taken from a client.
 
-One salt covers a whole prompt. For an operator's system prompt that all accounts share, the salt would have to enter
-after that prompt instead of at its beginning: that takes a block hasher of the engine that leaves the first N blocks
-unsalted and salts block N. The account's salt stays the same; it is only applied later.
+Under a system prompt that the operator has declared to be shared (`admission.shared_prompts`) the engine lets the same
+salt enter later, with the first block that holds anything else: see `server.engine.sharing`.
 """
 
 import base64

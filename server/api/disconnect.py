@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
+CLIENT_CLOSED_REQUEST = 499  # seen by nobody: the caller has gone
+
 Result = TypeVar("Result")
 
 

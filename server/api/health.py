@@ -14,15 +14,15 @@ def health_router(lifecycle: Lifecycle) -> APIRouter:
 
     @router.get("/livez", responses={502: {"model": ErrorEnvelope}})
     async def livez() -> dict[str, str]:
-        """200 unless the engine is dead."""
-        await lifecycle.check_alive()
+        """200 unless the engine is dead or hangs."""
+        lifecycle.check_alive()
         return {"status": "alive"}
 
     @router.get("/readyz", responses={502: {"model": ErrorEnvelope}, **refused})
     @router.get("/health", responses={502: {"model": ErrorEnvelope}, **refused})
     async def readyz() -> dict[str, str]:
-        """200 when a request would be answered now."""
-        await lifecycle.check_alive()
+        """200 when a request would be answered now; else the reason."""
+        lifecycle.check_alive()
         _ = lifecycle.loaded
         return {"status": "ready"}
 

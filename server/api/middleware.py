@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Callable
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,12 +16,15 @@ logger = logging.getLogger("server.api")
 class RequestContext:
     """Gives each request an id (`request.state.request_id`, header `X-Request-Id`), answers unexpected errors.
 
+    ending: whether clients should take their next request elsewhere.
+
     Where a route has put a ticket into `request.state.ticket`, its headers go out too, whatever the answer is.
     """
 
-    def __init__(self, app: ASGIApp, observe: Observe) -> None:
+    def __init__(self, app: ASGIApp, observe: Observe, ending: Callable[[], bool]) -> None:
         self.app = app
         self.observe = observe
+        self.ending = ending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,6 +41,8 @@ class RequestContext:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
+                if self.ending():
+                    headers["Connection"] = "close"
                 if ticket := state.get("ticket"):
                     for name, value in ticket.headers.items():
                         headers.setdefault(name, value)

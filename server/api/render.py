@@ -16,6 +16,7 @@ from server.records import (
     Event,
     Finish,
     PositionLogprobs,
+    Reasoning,
     Text,
     TokenLogprob,
     ToolCall,
@@ -96,7 +97,10 @@ class ChatRenderer:
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.calls
         ]
+        thought = {"reasoning_content": message.reasoning} if message.reasoning else {}
+        speaker = _speaker(message.finish)
         said = {"role": "assistant", "content": message.content, "refusal": None, "tool_calls": calls or None}
+        said |= thought | speaker
         shown = {"content": logprobs_json(message.logprobs), "refusal": None} if self._answer.logprobs else None
         return _object(self._answer, "chat.completion", {"message": said, "logprobs": shown}, message.finish)
 
@@ -104,6 +108,8 @@ class ChatRenderer:
         match event:
             case Text():
                 return [self._delta({"content": event.text}, event.logprobs)]
+            case Reasoning():
+                return [self._delta({"reasoning_content": event.text})]
             case ToolCall():
                 function = {"name": event.name, "arguments": ""}
                 call = {"index": event.index, "id": event.id, "type": "function", "function": function}
@@ -115,7 +121,7 @@ class ChatRenderer:
 
     def _last(self, finish: Finish) -> list[bytes]:
         usage = [self._chunks.usage(finish.usage)] if self._answer.include_usage else []
-        return [self._delta({}, finish.logprobs, finish.reason), *usage, DONE]
+        return [self._delta(_speaker(finish), finish.logprobs, finish.reason), *usage, DONE]
 
     def _delta(
         self, delta: dict[str, Any], logprobs: Sequence[PositionLogprobs] = (), reason: str | None = None
@@ -184,7 +190,11 @@ def _token_text(token: TokenLogprob) -> str:
 
 
 def _role(event: Event) -> dict[str, Any]:
-    return {"role": "assistant", "content": None if isinstance(event, ToolCall) else ""}
+    return {"role": "assistant", "content": None if isinstance(event, ToolCall | Reasoning) else ""}
+
+
+def _speaker(finish: Finish | None) -> dict[str, Any]:
+    return {"x_filler": finish.filler} if finish and finish.filler else {}
 
 
 def _object(answer: Answer, kind: str, choice: dict[str, Any], finish: Finish | None) -> bytes:

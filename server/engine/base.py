@@ -11,11 +11,16 @@ Settle = Callable[[Usage], None]
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A moment of the scheduler. `kv_cache_usage` from 0 to 1."""
+    """A moment of the scheduler. `kv_cache_usage` from 0 to 1.
+
+    steps: of the scheduler, since it began. unfinished: requests that it was given and has not ended.
+    """
 
     running: int
     waiting: int
     kv_cache_usage: float
+    steps: int
+    unfinished: int
 
 
 class Engine(Protocol):
@@ -45,6 +50,9 @@ class Engine(Protocol):
 
     async def check(self) -> None:
         """Raises EngineFailed when the engine is dead."""
+
+    def kill(self) -> None:
+        """End the engine's processes at once, also where they hang. What is at work fails."""
 
     async def close(self) -> None:
         """Stop the engine and its processes."""

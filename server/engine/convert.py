@@ -7,6 +7,7 @@ from vllm.logprobs import Logprob
 from vllm.outputs import RequestOutput
 from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
+from server.engine.sharing import SHARED_TOKENS
 from server.errors import EngineFailed
 from server.records import Delta, PositionLogprobs, Prompt, Sampling, TokenLogprob
 
@@ -17,7 +18,7 @@ def to_input(prompt: Prompt) -> TokensInput:
     return tokens_input(prompt.token_ids, cache_salt=prompt.cache_salt)
 
 
-def to_params(sampling: Sampling, grammar: str | None) -> SamplingParams:
+def to_params(sampling: Sampling, grammar: str | None, shared_tokens: int = 0) -> SamplingParams:
     return SamplingParams(
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,
@@ -40,6 +41,7 @@ def to_params(sampling: Sampling, grammar: str | None) -> SamplingParams:
         skip_special_tokens=sampling.skip_special_tokens,
         structured_outputs=StructuredOutputsParams(grammar=grammar) if grammar else None,
         output_kind=RequestOutputKind.DELTA,
+        extra_args={SHARED_TOKENS: shared_tokens} if shared_tokens else None,
         skip_clone=True,
     )
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from server.engine.base import EngineStats, Settle
-from server.errors import ServerError
+from server.errors import EngineFailed, ServerError
 from server.records import Delta, Prompt, Usage
 
 Script = Callable[[Prompt], Sequence[str | ServerError]]
@@ -23,6 +23,8 @@ class ScriptedEngine:
         self.gate.set()
         self.prompts: list[Prompt] = []
         self.running = 0
+        self.steps = 0
+        self.dead = False
         self.closed = False
         self._script = script
 
@@ -34,6 +36,7 @@ class ScriptedEngine:
             tokens = self._script(prompt)[: prompt.sampling.max_tokens]
             for position, token in enumerate(tokens):
                 await self.gate.wait()
+                self.steps += 1
                 if isinstance(token, ServerError):
                     raise token
                 generated += 1
@@ -48,10 +51,14 @@ class ScriptedEngine:
             settle(Usage(len(prompt.token_ids), generated, 0))
 
     def stats(self) -> EngineStats:
-        return EngineStats(self.running, 0, 0.0)
+        return EngineStats(self.running, 0, 0.0, self.steps, self.running)
 
     async def check(self) -> None:
-        """Always well."""
+        if self.dead:
+            raise EngineFailed("It died.")
+
+    def kill(self) -> None:
+        self.dead = True
 
     async def close(self) -> None:
         self.closed = True

@@ -1,6 +1,7 @@
 """vLLM's AsyncLLM behind our contract. The scheduler and the model run in vLLM's own process."""
 
 import asyncio
+import multiprocessing
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -17,6 +18,7 @@ from vllm.v1.metrics.stats import SchedulerStats
 from server.engine.accounting import AccountingLLM
 from server.engine.base import EngineStats, Settle
 from server.engine.convert import to_delta, to_input, to_params
+from server.engine.sharing import share_prompts
 from server.errors import Detail, EngineFailed, InvalidRequest, Unavailable
 from server.records import Delta, Prompt
 
@@ -24,16 +26,15 @@ EXIT_TIMEOUT = 15.0  # seconds that the engine's process has to clean up before 
 
 
 class LatestStats(StatLoggerBase):
-    """Keeps the scheduler's last report."""
+    """Keeps the scheduler's last report, and counts them: there is one for every step."""
 
     def __init__(self, vllm_config: VllmConfig, engine_index: int = 0) -> None:
-        self.stats = EngineStats(running=0, waiting=0, kv_cache_usage=0.0)
+        self.steps = 0
+        self.scheduler = SchedulerStats()
 
     def record(self, scheduler_stats: SchedulerStats | None, *_: Any, **__: Any) -> None:
-        if scheduler_stats is None:
-            return
-        waiting = scheduler_stats.num_waiting_reqs + scheduler_stats.num_skipped_waiting_reqs
-        self.stats = EngineStats(scheduler_stats.num_running_reqs, waiting, scheduler_stats.kv_cache_usage)
+        self.steps += 1
+        self.scheduler = scheduler_stats or self.scheduler
 
     def log_engine_initialized(self) -> None:
         """Nothing to say."""
@@ -45,10 +46,16 @@ class VllmEngine:
     Building it takes as long as loading the model and blocks: call it in a thread.
 
     token_bytes: the exact bytes of every token id, for logprobs.
+    sharing: heed `Prompt.shared_tokens`.
+
+    Raises:
+        SettingsError: the engine's arguments leave no room for that.
     """
 
-    def __init__(self, args: AsyncEngineArgs, token_bytes: Sequence[bytes]) -> None:
+    def __init__(self, args: AsyncEngineArgs, token_bytes: Sequence[bytes], sharing: bool = False) -> None:
         config = args.create_engine_config(UsageContext.OPENAI_API_SERVER)
+        if sharing:
+            share_prompts(config.scheduler_config)
         self._latest = LatestStats(config)
         self._llm = AccountingLLM(
             config,
@@ -64,7 +71,7 @@ class VllmEngine:
     async def generate(self, prompt: Prompt, request_id: str, settle: Settle) -> AsyncGenerator[Delta, None]:
         outputs = self._llm.generate(
             to_input(prompt),
-            to_params(prompt.sampling, prompt.grammar),
+            to_params(prompt.sampling, prompt.grammar, prompt.shared_tokens if prompt.cache_salt else 0),
             request_id,
             priority=prompt.priority,
             trace_headers=prompt.trace_headers or None,
@@ -83,13 +90,24 @@ class VllmEngine:
             settle(self._llm.account(request_id))
 
     def stats(self) -> EngineStats:
-        return self._latest.stats
+        latest = self._latest.scheduler
+        return EngineStats(
+            running=latest.num_running_reqs,
+            waiting=latest.num_waiting_reqs + latest.num_skipped_waiting_reqs,
+            kv_cache_usage=latest.kv_cache_usage,
+            steps=self._latest.steps,
+            unfinished=self._llm.get_num_unfinished_requests(),
+        )
 
     async def check(self) -> None:
         try:
             await self._llm.check_health()
         except EngineDeadError as error:
             raise EngineFailed("The engine is dead.") from error
+
+    def kill(self) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
 
     async def close(self) -> None:
         await asyncio.to_thread(self._llm.shutdown, EXIT_TIMEOUT)

@@ -1,8 +1,8 @@
 """The events of one answer, as a parser writes them down."""
 
-from server.parsing.base import AnyEvent, NewId, Reasoning
+from server.parsing.base import NewId, ParserEvent
 from server.parsing.speech import Speech
-from server.records import Arguments, Text, ToolCall
+from server.records import Arguments, Reasoning, Text, ToolCall
 
 
 class Answer:
@@ -12,7 +12,7 @@ class Answer:
         self._new_id = new_id
         self._speech = Speech()
         self._thought = Speech()
-        self._events: list[AnyEvent] = []
+        self._events: list[ParserEvent] = []
         self._calls = 0
 
     def say(self, text: str) -> None:
@@ -41,7 +41,7 @@ class Answer:
         """The end of the text."""
         self._append(Text, self._speech.finish())
 
-    def take(self) -> list[AnyEvent]:
+    def take(self) -> list[ParserEvent]:
         """The events since the last call."""
         events, self._events = self._events, []
         return events

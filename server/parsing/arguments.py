@@ -48,7 +48,7 @@ class PlainArguments:
 
     @property
     def broken(self) -> bool:
-        return not self.done and (self._scanner.done or self._scanner.broken)
+        return (self._scanner.done or self._scanner.broken) and not self.done
 
     def feed(self, text: str, start: int) -> int:
         end = self._scanner.feed(text, start)

@@ -19,26 +19,16 @@ A parser turns the text that a model writes into events, piece by piece.
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from server.records import Arguments, Text, ToolCall
+from server.records import Arguments, Reasoning, Text, ToolCall
 
-
-@dataclass(frozen=True, slots=True)
-class Reasoning:
-    """What the model thinks, never spoken. Whitespace around a thought is not part of it."""
-
-    text: str
-
-
-ParserEvent = Text | ToolCall | Arguments
-AnyEvent = ParserEvent | Reasoning
+ParserEvent = Text | Reasoning | ToolCall | Arguments
 NewId = Callable[[], str]
 
 
-class ReasoningParser(Protocol):
-    """One answer of a model on its way to the client, with what it thinks."""
+class Parser(Protocol):
+    """One answer of a model on its way to the client."""
 
     @property
     def failures(self) -> int:
@@ -48,19 +38,11 @@ class ReasoningParser(Protocol):
     def cut(self) -> bool:
         """After `finish`: the text ended in the middle of a call."""
 
-    def feed(self, text: str) -> Sequence[AnyEvent]:
+    def feed(self, text: str) -> Sequence[ParserEvent]:
         """What is certain now that `text` has been written."""
 
-    def finish(self) -> Sequence[AnyEvent]:
+    def finish(self) -> Sequence[ParserEvent]:
         """The rest. Nothing may be fed afterwards."""
-
-
-class Parser(ReasoningParser, Protocol):
-    """The same, without what it thinks."""
-
-    def feed(self, text: str) -> Sequence[ParserEvent]: ...
-
-    def finish(self) -> Sequence[ParserEvent]: ...
 
 
 def random_id() -> str:

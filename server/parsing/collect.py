@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from server.records import Arguments, Event, Finish, PositionLogprobs, Text, ToolCall
+from server.records import Arguments, Event, Finish, PositionLogprobs, Reasoning, Text, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,16 @@ class CollectedCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """content: None where the answer has calls and no words. finish: None where the events had none."""
+    """content: None where the answer has calls and no words. finish: None where the events had none.
+
+    reasoning: "" where the model did not think.
+    """
 
     content: str | None
     calls: tuple[CollectedCall, ...]
     logprobs: tuple[PositionLogprobs, ...] = ()
     finish: Finish | None = None
+    reasoning: str = ""
 
 
 def collect(events: Iterable[Event]) -> Message:
@@ -38,6 +42,7 @@ class Collector:
 
     def __init__(self) -> None:
         self._words: list[str] = []
+        self._thoughts: list[str] = []
         self._calls: list[ToolCall] = []
         self._arguments: list[list[str]] = []
         self._logprobs: list[PositionLogprobs] = []
@@ -48,6 +53,8 @@ class Collector:
             case Text(text, logprobs):
                 self._words.append(text)
                 self._logprobs.extend(logprobs)
+            case Reasoning(text):
+                self._thoughts.append(text)
             case ToolCall():
                 self._calls.append(event)
                 self._arguments.append([])
@@ -63,4 +70,5 @@ class Collector:
             for call, pieces in zip(self._calls, self._arguments, strict=True)
         )
         content = "".join(self._words)
-        return Message(None if calls and not content else content, calls, tuple(self._logprobs), self._finish)
+        said = None if calls and not content else content
+        return Message(said, calls, tuple(self._logprobs), self._finish, "".join(self._thoughts))

@@ -1,7 +1,13 @@
-"""Models whose calls vLLM's parsers read and the house's do not, by what their chat templates hold."""
+"""Models whose calls vLLM's parsers read and the house's do not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+
+from server.parsing.base import NewId, Parser
+from server.parsing.families import Family, Schemas
+from server.parsing.whole import Extract, WholeText
+
+FOREIGN = "vllm:"  # begins the name of a family whose parser is vLLM's
 
 # A marker that no other family's template has, and vLLM's name for the parser.
 MARKERS: Mapping[str, str] = MappingProxyType(
@@ -26,5 +32,14 @@ MARKERS: Mapping[str, str] = MappingProxyType(
 
 
 def detect_foreign(chat_template: str) -> str | None:
-    """vLLM's name for the parser of a template that `detect` takes for "plain"; None where it is not recognisable."""
-    return next((name for marker, name in MARKERS.items() if marker in chat_template), None)
+    """`FOREIGN` and vLLM's name for the parser of a template that none of ours speaks; None where it is unknown."""
+    return next((FOREIGN + name for marker, name in MARKERS.items() if marker in chat_template), None)
+
+
+def foreign_family(extractor: Callable[[Schemas], Extract], special_tokens: bool) -> Family:
+    """special_tokens: as in `Family`."""
+
+    def calls(new_id: NewId, schemas: Schemas) -> Parser:
+        return WholeText(extractor(schemas), new_id)
+
+    return Family(calls, speaks=lambda template: False, special_tokens=special_tokens)

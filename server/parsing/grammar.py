@@ -1,38 +1,13 @@
 """How each family writes a call, for a grammar that has to make the model write one."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 from server.parsing import deepseek, mistral
+from server.records import CallGrammar
 
-Style = Literal["json", "qwen_xml", "glm_xml", "keywords"]
-
-
-@dataclass(frozen=True, slots=True)
-class CallGrammar:
-    """`opening`, calls with `separator` between them, `closing`. A call is `begin` NAME `middle` ARGUMENTS `end`.
-
-    trigger: begins every call, and nothing that is spoken; a beginning of `opening + begin`.
-    style: of the arguments, as xgrammar's `json_schema` format names it, but for "keywords": `key=value, …`, the values
-        JSON, for which it has no name.
-    before_words, after_words: what must stand around words that are spoken before the calls.
-    """
-
-    trigger: str
-    begin: str
-    middle: str
-    end: str
-    opening: str = ""
-    separator: str = ""
-    closing: str = ""
-    style: Style = "json"
-    before_words: str = ""
-    after_words: str = ""
-
-
-HERMES = CallGrammar("<tool_call>", '<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>", separator="\n")
+HERMES = CallGrammar(
+    "<tool_call>", '<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>", separator="\n", after_words="\n"
+)
 LLAMA_JSON = CallGrammar('{"name": "', '{"name": "', '", "parameters": ', "}", separator="; ")
-LLAMA_PYTHONIC = CallGrammar("[", "", "(", ")", "[", ", ", "]", style="keywords")
+LLAMA_PYTHONIC = CallGrammar("[", "", "(", ")", "[", ", ", "]", style="keywords", in_json=LLAMA_JSON)
 MISTRAL = CallGrammar(mistral.CALLS, mistral.CALLS, "[ARGS]", "")
 MISTRAL_ARRAY = CallGrammar(
     mistral.CALLS, '{"name": "', '", "arguments": ', "}", opening=mistral.CALLS + "[", separator=", ", closing="]"
@@ -44,8 +19,19 @@ QWEN_CODER = CallGrammar(
     "\n</function>\n</tool_call>",
     separator="\n",
     style="qwen_xml",
+    after_words="\n",
+    in_json=HERMES,
 )
-GLM = CallGrammar("<tool_call>", "<tool_call>", "\n", "</tool_call>", separator="\n", style="glm_xml")
+GLM = CallGrammar(
+    "<tool_call>",
+    "<tool_call>",
+    "\n",
+    "</tool_call>",
+    separator="\n",
+    style="glm_xml",
+    after_words="\n",
+    in_json=HERMES,
+)
 DEEPSEEK_V3 = CallGrammar(
     deepseek.CALLS_BEGIN,
     f"{deepseek.CALL_BEGIN}function{deepseek.SEPARATOR}",
@@ -67,8 +53,8 @@ HARMONY = CallGrammar(
     "<|channel|>commentary to=functions.",
     "<|channel|>commentary to=functions.",
     " <|constrain|>json<|message|>",
-    "<|call|>",
-    separator="<|start|>assistant",
+    "",  # `<|call|>` ends the answer, so that none of it comes in the text
+    separator="<|call|><|start|>assistant",
     before_words="<|channel|>commentary<|message|>",
     after_words="<|end|><|start|>assistant",
 )

@@ -12,6 +12,8 @@ import json
 import re
 from collections.abc import Callable
 
+from server.parsing.json_run import DEPTH, FURTHER, spelled
+
 _SPACE = re.compile(r"[ \t\n\r]+")
 _SCALAR = re.compile(r"[-+.\w]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
@@ -24,6 +26,7 @@ _CLOSERS = {"{": "}", "[": "]"}
 _HEX = frozenset("0123456789abcdefABCDEF")
 _LONGEST_SCALAR = 128  # characters; JSON parsers refuse integers of some thousand digits
 _DEEPEST = 128  # brackets; JSON parsers recurse
+_SHORTEST_RUN = 32  # characters that are worth looking for a run among
 
 
 class JsonScanner:
@@ -65,11 +68,23 @@ class JsonScanner:
     # Between the tokens. What is expected there takes one character and returns 1, or leaves it and returns 0.
 
     def _between(self, text: str, start: int) -> int:
+        if len(text) - start >= _SHORTEST_RUN and self._expect == self._comma:
+            end = self._run(text, start)
+            if end > start:
+                return end
         space = _SPACE.match(text, start)
         if space is None:
             return start + self._expect(text[start])
         self._waiting.append(space[0])
         return space.end()
+
+    def _run(self, text: str, start: int) -> int:
+        """Elements or members without a fault; returns where they end."""
+        run = FURTHER[self._closers[-1]].match(text, start) if len(self._closers) + DEPTH <= _DEEPEST else None
+        if run is None:
+            return start
+        self._out(spelled(run[0]))
+        return run.end()
 
     def _value(self, char: str) -> int:
         if char in _CLOSERS:

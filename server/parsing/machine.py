@@ -6,7 +6,7 @@ from typing import Protocol
 
 from server.parsing.answer import Answer
 from server.parsing.arguments import ArgumentsReader
-from server.parsing.base import AnyEvent, NewId
+from server.parsing.base import NewId, ParserEvent
 from server.parsing.markers import Markers
 from server.parsing.tokens import THOUGHT
 
@@ -62,14 +62,14 @@ class Machine:
         self._announced = False  # the call that is being read
         self._read: Callable[[str, int], int] = self._speech
 
-    def feed(self, text: str) -> list[AnyEvent]:
+    def feed(self, text: str) -> list[ParserEvent]:
         text, self._rest = self._rest + text, ""
         position = 0
         while position < len(text):
             position = self._read(text, position)
         return self._answer.take()
 
-    def finish(self) -> list[AnyEvent]:
+    def finish(self) -> list[ParserEvent]:
         if self._read == self._speech:
             self._end_speech()
         self._answer.finish()

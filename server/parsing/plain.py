@@ -1,15 +1,15 @@
-"""Parsers for turns in which the model has nothing to call, or in which nobody asks what it thinks."""
+"""Parsers for turns in which the model has nothing to call."""
 
 from collections.abc import Sequence
 
-from server.parsing.base import ParserEvent, Reasoning, ReasoningParser
-from server.records import Text
+from server.parsing.base import Parser, ParserEvent
+from server.records import Reasoning, Text
 
 
 class SpeechOnly:
     """No calls. One that nobody offered is neither made nor spoken."""
 
-    def __init__(self, parser: ReasoningParser) -> None:
+    def __init__(self, parser: Parser) -> None:
         self._parser = parser
 
     @property
@@ -25,27 +25,6 @@ class SpeechOnly:
 
     def finish(self) -> Sequence[Text | Reasoning]:
         return [event for event in self._parser.finish() if isinstance(event, Text | Reasoning)]
-
-
-class Thoughtless:
-    """No reasoning."""
-
-    def __init__(self, parser: ReasoningParser) -> None:
-        self._parser = parser
-
-    @property
-    def failures(self) -> int:
-        return self._parser.failures
-
-    @property
-    def cut(self) -> bool:
-        return self._parser.cut
-
-    def feed(self, text: str) -> Sequence[ParserEvent]:
-        return [event for event in self._parser.feed(text) if not isinstance(event, Reasoning)]
-
-    def finish(self) -> Sequence[ParserEvent]:
-        return [event for event in self._parser.finish() if not isinstance(event, Reasoning)]
 
 
 class Verbatim:

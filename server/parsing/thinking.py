@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from server.parsing.base import AnyEvent, Reasoning, ReasoningParser
+from server.parsing.base import Parser, ParserEvent
 from server.parsing.markers import Markers
 from server.parsing.speech import Speech
+from server.records import Reasoning
 
 
 class Thinking:
@@ -16,7 +17,7 @@ class Thinking:
     """
 
     def __init__(
-        self, rest: ReasoningParser, opening: str = "<think>", closing: str = "</think>", *, opened: bool = False
+        self, rest: Parser, opening: str = "<think>", closing: str = "</think>", *, opened: bool = False
     ) -> None:
         self._parser = rest
         self._opening = opening
@@ -27,7 +28,7 @@ class Thinking:
         self._kept = ""  # may be the beginning of a tag
         self._thought = Speech()
         self._thought.part()
-        self._thoughts: list[AnyEvent] = []
+        self._thoughts: list[ParserEvent] = []
         self._read: Callable[[str], str] = self._head
 
     @property
@@ -38,13 +39,15 @@ class Thinking:
     def cut(self) -> bool:
         return self._parser.cut
 
-    def feed(self, text: str) -> Sequence[AnyEvent]:
+    def feed(self, text: str) -> Sequence[ParserEvent]:
+        if self._read == self._through:
+            return self._parser.feed(text)
         text, self._kept = self._kept + text, ""
         spoken = self._parser.feed(self._read(text))
         thoughts, self._thoughts = self._thoughts, []
         return [*thoughts, *spoken]
 
-    def finish(self) -> Sequence[AnyEvent]:
+    def finish(self) -> Sequence[ParserEvent]:
         head = [*self._space, self._kept] if self._read == self._head and not self._opened else []
         return [*self._parser.feed("".join(head)), *self._parser.finish()]
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from server.parsing.answer import Answer
-from server.parsing.base import AnyEvent, NewId, random_id
+from server.parsing.base import NewId, ParserEvent, random_id
 from server.parsing.headed import is_name
 from server.parsing.markers import Markers
 
@@ -37,7 +37,7 @@ class WholeText:
         self._held: list[str] = []
         self._rest = ""  # may be the beginning of a sign
 
-    def feed(self, text: str) -> Sequence[AnyEvent]:
+    def feed(self, text: str) -> Sequence[ParserEvent]:
         if self._held:
             self._held.append(text)
             return []
@@ -49,7 +49,7 @@ class WholeText:
         self._hold(text[end:], found=sign is not None)
         return self._answer.take()
 
-    def finish(self) -> Sequence[AnyEvent]:
+    def finish(self) -> Sequence[ParserEvent]:
         if self._held:
             self._read("".join(self._said), "".join(self._held))
         else:

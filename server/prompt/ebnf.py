@@ -5,13 +5,21 @@ strings, patterns are refused that do): none can look like what is replaced.
 """
 
 import re
+from functools import reduce
 
 # Printed with two digits, read with as many as follow: "é" before "a" would become U+0E9A.
 _HEXADECIMAL = re.compile(r"\\(?:x([0-9a-f]{2})|.)")
 
 # Where lengths are bounded, control characters pass and escapes do not: half of it is no JSON.
 _CHARACTER = r"[^\"\\\r\n]"
-_JSON_CHARACTER = r'([^\0-\x1f\"\\] | ("\\" [\"\\/bfnrt]))'
+_JSON_CHARACTER = r'([^\0-\x1f\"\\\ud800-\udfff] | ("\\" [\"\\/bfnrt]))'
+
+# Half of a surrogate pair is no text, neither as bytes nor as an escape; what needs a pair is written as it is.
+_ANY_OTHER = r"[^\0-\x1f\"\\\r\n]"
+_ANY_CHARACTER = r"[^\0-\x1f\"\\\r\n\ud800-\udfff]"
+
+_HEXADECIMALS = '("u" [A-Fa-f0-9] [A-Fa-f0-9] [A-Fa-f0-9] [A-Fa-f0-9])'
+_NO_SURROGATES = '("u" ([0-9A-CEFa-cef] [A-Fa-f0-9] | [Dd] [0-7]) [A-Fa-f0-9] [A-Fa-f0-9])'
 
 # Keys besides the listed ones: a listed one must not come in by an escape (`\u0061` for `a`).
 _OTHER_KEYS = re.compile(r"^\w+_addl_key_\d+ ::= .*$", re.MULTILINE)
@@ -20,6 +28,7 @@ _ESCAPED_KEY = r' | ("\\" basic_escape basic_string_sub)'
 
 def faithful(printed: str) -> str:
     """A printed grammar with its faults repaired."""
-    text = printed.replace(_CHARACTER, _JSON_CHARACTER)
+    repairs = ((_CHARACTER, _JSON_CHARACTER), (_ANY_OTHER, _ANY_CHARACTER), (_HEXADECIMALS, _NO_SURROGATES))
+    text = reduce(lambda text, repair: text.replace(*repair), repairs, printed)
     text = _OTHER_KEYS.sub(lambda rule: rule[0].replace(_ESCAPED_KEY, ""), text)
     return _HEXADECIMAL.sub(lambda escape: rf"\u00{escape[1]}" if escape[1] else escape[0], text)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
+from server.prompt.schema_parts import members
+
 Schema = Mapping[str, object]
 Definitions = Mapping[str, Schema]
 
@@ -64,6 +66,26 @@ def _alternatives(schema: Schema) -> Iterator[str]:
         case {"anyOf": list(branches)}:
             for branch in branches:
                 yield from _alternatives(branch)
+
+
+def is_object(schema: Schema) -> bool:
+    """Whether a rewritten schema, its definitions with it, takes objects alone."""
+    definitions, seen = members(schema.get("$defs", {})), set[str]()
+
+    def takes_objects(part: object) -> bool:
+        match part:
+            case {"$ref": str(pointer)}:
+                met = pointer in seen
+                seen.add(pointer)
+                return met or takes_objects(definitions[target(pointer)])
+            case {"anyOf": list(branches)}:
+                return all(map(takes_objects, branches))
+            case {"enum": list(values)}:
+                return all(isinstance(value, Mapping) for value in values)
+            case _:
+                return isinstance(part, Mapping) and part.get("type") == "object"
+
+    return takes_objects(schema)
 
 
 def target(pointer: str) -> str:

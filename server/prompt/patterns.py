@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from server.prompt.pattern_text import Node, pattern_text
+
 MAX_PATTERN = 512  # characters
 MAX_EXPANDED = 400  # characters and classes once the counted repetitions are written out
 MAX_NESTED = 100  # repetitions within repetitions, multiplied
@@ -18,6 +20,9 @@ MAX_NESTED = 100  # repetitions within repetitions, multiplied
 # The standard library's own parser; its tree says what no expression about expressions can.
 _parse: Any = importlib.import_module("re._parser").parse
 
+_PATTERN = re.compile(r'Regex\("((?:\\.|[^"\\])*)"')
+_ESCAPE = re.compile(r"\\(.)")
+_POINT = re.compile(r"\\u\{(\w+)\}")
 _UNSUPPORTED = {
     "ASSERT": "look-around",
     "ASSERT_NOT": "look-around",
@@ -29,8 +34,6 @@ _UNSUPPORTED = {
 }
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT")
 _UNWRITABLE = frozenset([*range(0x20), ord('"'), ord("\\")])  # only as an escape, which patterns here never produce
-
-Node = tuple[Any, Any]
 
 
 class PatternError(ValueError):
@@ -53,9 +56,22 @@ def whole_pattern(pattern: str) -> str:
     return f"^(?:{'|'.join(branches)})$"
 
 
+def exact(whole: str) -> str:
+    """A whole pattern in the form that the compiler takes at its word; see `pattern_text`."""
+    return f"^(?:{pattern_text(_parse(whole[1:-1]))})$"
+
+
 def cost(whole: str) -> int:
-    """Of a whole pattern. Grows as the time to compile it does: with the square of its length written out."""
-    return _size(_parse(whole[1:-1])) ** 2
+    """Of a whole pattern. Grows as the time to compile it does: with the square of its length written out, and with
+    what repetitions within repetitions leave open at each character."""
+    tree = _parse(whole[1:-1])
+    return _size(tree) ** 2 * int(_nested(tree))
+
+
+def cost_within(grammar: str) -> int:
+    """Of all the patterns in a grammar, which are in their exact form."""
+    patterns = (_ESCAPE.sub(r"\1", body) for body in _PATTERN.findall(grammar))
+    return sum(cost(_POINT.sub(lambda point: f"\\U{point[1]:0>8}", pattern)) for pattern in patterns)
 
 
 def _branches(pattern: str) -> Iterator[str]:

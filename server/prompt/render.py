@@ -20,15 +20,17 @@ class Renderer:
         self._template = template
         self._traits = probe(template)
 
-    def render(self, messages: Sequence[Message], tools: Sequence[Tool], seams: Seams) -> str:
+    def render(self, messages: Sequence[Message], tools: Sequence[Tool], seams: Seams, prompted: bool = True) -> str:
         """The prompt as text, with seams in it where the caller's strings hold markers.
+
+        prompted: with what makes the model answer.
 
         Raises:
             InvalidRequest: the template refuses the conversation.
         """
         fitting = fit(messages, self._traits)
         turns = [_turn(message, seams, self._traits.parsed_arguments) for message in fitting]
-        return self._template.render(turns, [_tool(tool, seams) for tool in tools])
+        return self._template.render(turns, [_tool(tool, seams) for tool in tools], prompted)
 
 
 def fit(messages: Sequence[Message], traits: Traits) -> list[Message]:
@@ -89,6 +91,8 @@ def _turn(message: Message, seams: Seams, parsed_arguments: bool) -> Turn:
         turn["name"] = seams.sew(message.name)
     if message.tool_call_id is not None:
         turn["tool_call_id"] = seams.sew(message.tool_call_id)
+    if message.reasoning:
+        turn["reasoning_content"] = seams.sew(message.reasoning)
     if message.tool_calls:
         turn["tool_calls"] = [_call(call, seams, parsed_arguments) for call in message.tool_calls]
     return turn

@@ -7,8 +7,9 @@ what cannot be is refused by name. Invariant: whatever the rewritten schema lets
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from server.prompt.finite import CLOSED, IMPLIED_TYPE, Comparison, circular, endless, types_of
+from server.prompt.finite import CLOSED, IMPLIED_TYPE, Comparison, circular, endless, is_object, types_of
 from server.prompt.keywords import (
     COMBINERS,
     FORMATS,
@@ -18,7 +19,7 @@ from server.prompt.keywords import (
     JsonObject,
     fault_of_form,
 )
-from server.prompt.patterns import PatternError, cost, whole_pattern
+from server.prompt.patterns import PatternError, cost, exact, whole_pattern
 from server.prompt.schema_parts import (
     MAX_EXACT,
     Bounds,
@@ -46,10 +47,11 @@ ANY: Schema = {}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`path` leads to the keyword at fault."""
+    """`path` leads to the keyword at fault. malformed: this is no JSON schema, whatever could be supported."""
 
     path: Path
     message: str
+    malformed: bool = False
 
 
 class SchemaError(ValueError):
@@ -68,13 +70,30 @@ def rewritten(schema: JsonObject, strict: bool) -> Schema:
     Raises:
         SchemaError: with every fault.
     """
-    return _Rewriter(schema, strict).run()
+    return _Rewriter(schema, "always" if strict else "never").run()
+
+
+def rewritten_arguments(schema: JsonObject, strict: bool) -> Schema:
+    """Likewise the schema of what a call is made with, which is an object.
+
+    Objects that list properties take no others even where that is not strict: a model that invents arguments helps
+    nobody.
+
+    Raises:
+        SchemaError: with every fault.
+    """
+    result = _Rewriter(schema, "always" if strict else "listed").run()
+    if not is_object(result):
+        raise SchemaError([Fault((), "the arguments of a call are an object", malformed=True)])
+    return result
 
 
 class _Rewriter:
-    def __init__(self, root: JsonObject, strict: bool) -> None:
+    """closed: which objects take no other properties than those listed, where they do not say themselves."""
+
+    def __init__(self, root: JsonObject, closed: Literal["always", "listed", "never"]) -> None:
         self._root = root
-        self._strict = strict
+        self._closed = closed
         self._faults: list[Fault] = []
         self._count = 0
         self._pattern_cost = 0
@@ -106,8 +125,8 @@ class _Rewriter:
         for name in sorted(circular(self._definitions) - never):
             self._fault(self._first_use[name], "leads back to itself, with nothing between")
 
-    def _fault(self, path: Path, message: str) -> Schema:
-        self._faults.append(Fault(path, message))
+    def _fault(self, path: Path, message: str, malformed: bool = False) -> Schema:
+        self._faults.append(Fault(path, message, malformed))
         return ANY
 
     def _schema(self, schema: object, path: Path, depth: int) -> Schema:
@@ -129,7 +148,7 @@ class _Rewriter:
         said = {}
         for keyword, value in schema.items():
             if wrong := fault_of_form(keyword, value):
-                self._fault((*path, keyword), wrong)
+                self._fault((*path, keyword), wrong, malformed=True)
             elif keyword in UNSUPPORTED and value not in UNSUPPORTED[keyword]:
                 self._fault((*path, keyword), f"`{keyword}` is not supported")
             elif keyword == "$id" and path:
@@ -162,7 +181,7 @@ class _Rewriter:
             try:
                 target = resolved(self._root, pointer)
             except LookupError:
-                return self._fault(path, f"{pointer[:80]!r} leads to no schema")
+                return self._fault(path, f"{pointer[:80]!r} leads to no schema", malformed=True)
             name = self._names[pointer] = f"r{len(self._names)}"
             self._first_use[name] = path
             self._waiting.append((name, target, tuple(pointer.split("/")[1:])))
@@ -268,7 +287,7 @@ class _Rewriter:
         self._pattern_cost += cost(whole)
         if self._pattern_cost > MAX_PATTERN_COST:
             self._fault(path, "the patterns together take too long to compile")
-        return whole
+        return exact(whole)
 
     def _number(self, name: str, said: Schema, path: Path) -> Schema:
         bounds: Bounds = {keyword: figure(said[keyword]) for keyword in OF_TYPE["number"] if keyword in said}
@@ -314,7 +333,8 @@ class _Rewriter:
 
     def _rest(self, said: Schema, path: Path, depth: int) -> object:
         """The schema of properties that are not listed, or False."""
-        default = not self._strict or "propertyNames" in said
+        closed = self._closed == "always" or (self._closed == "listed" and bool(said.get("properties")))
+        default = not closed or "propertyNames" in said
         others = said.get("additionalProperties", default)
         return others and self._schema(others, (*path, "additionalProperties"), depth + 1)
 

@@ -30,8 +30,8 @@ class ChatTemplate:
         self._options = dict(options or {})
         self.source: str = tokenizer.get_chat_template(source)
 
-    def render(self, turns: Sequence[Turn], tools: Sequence[object] = ()) -> str:
-        """The text that the model continues as the assistant.
+    def render(self, turns: Sequence[Turn], tools: Sequence[object] = (), prompted: bool = True) -> str:
+        """The text that the model continues as the assistant; what of it does not depend on that if not `prompted`.
 
         Raises:
             InvalidRequest: the template does not take this conversation; with its own words.
@@ -42,7 +42,7 @@ class ChatTemplate:
                     list(turns),
                     tools=list(tools) or None,
                     chat_template=self.source,
-                    add_generation_prompt=True,
+                    add_generation_prompt=prompted,
                     tokenize=False,
                     **self._options,
                 )

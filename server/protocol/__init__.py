@@ -3,7 +3,7 @@
 from server.protocol.fields import CHAT_FIELDS, COMPLETION_FIELDS, Field
 from server.protocol.limits import Limits
 from server.protocol.messages import Message, Role, ToolCallIn
-from server.protocol.options import StreamOptions
+from server.protocol.options import FillerOptions, StreamOptions
 from server.protocol.parse import parse_chat, parse_completion
 from server.protocol.requests import ChatRequest, CompletionRequest
 from server.protocol.schema import chat_schema, completion_schema
@@ -15,6 +15,7 @@ __all__ = [
     "ChatRequest",
     "CompletionRequest",
     "Field",
+    "FillerOptions",
     "Limits",
     "Message",
     "NamedTool",

@@ -20,7 +20,7 @@ from server.protocol.limits import (
     MAX_TOP_LOGPROBS,
 )
 from server.protocol.messages import Messages
-from server.protocol.options import Options, StreamOptions, TextPrompt
+from server.protocol.options import Filler, FillerOptions, Options, StreamOptions, TextPrompt
 from server.protocol.tools import Choice, Format, ResponseFormat, Tools
 from server.protocol.types import (
     Annotation,
@@ -226,6 +226,14 @@ _CHAT = (
         needs={"tools": [TOOL]},
     ),
     _flag("parallel_tool_calls", default=True),
+    Field(
+        "filler",
+        "auto, always, off, or an object; mode: one of these; strategy: grammar or phrase",
+        Filler,
+        default=FillerOptions(),
+        good=("auto", "always", "off", {}, {"mode": "always", "strategy": "phrase"}, {"strategy": "grammar"}),
+        bad=("on", "", {"mode": "on"}, {"strategy": "model"}, {"mode": True}, True, 1, []),
+    ),
     _flag("logprobs", default=False),
     Field(
         "top_logprobs",

@@ -28,13 +28,17 @@ class ToolCallIn:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. `content` is None only for the assistant; `tool_call_id` is set for tools and only there."""
+    """One turn. `content` is None only for the assistant; `tool_call_id` is set for tools and only there.
+
+    reasoning: what the assistant thought.
+    """
 
     role: Role
     content: str | None
     tool_calls: tuple[ToolCallIn, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    reasoning: str | None = None
 
 
 def _read_arguments(value: object) -> object:
@@ -127,6 +131,7 @@ class _Assistant(TypedDict):
     role: Literal["assistant"]
     content: NotRequired[Content | None]
     tool_calls: NotRequired[list[_Call] | None]
+    reasoning_content: NotRequired[Text | None]
     name: NotRequired[Text | None]
 
 
@@ -174,6 +179,7 @@ def _message(wire: dict[str, Any]) -> Message:
         tool_calls=tuple(_call(call) for call in wire.get("tool_calls") or ()),
         tool_call_id=wire.get("tool_call_id"),
         name=wire.get("name"),
+        reasoning=wire.get("reasoning_content"),
     )
 
 

@@ -1,13 +1,13 @@
 """The smaller members that are more than a scalar: the prompt of a completion, the options of a stream."""
 
 from dataclasses import dataclass
-from typing import Annotated, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import AfterValidator, BeforeValidator, Tag
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from server.protocol.types import ARRAY, STRING, Documented, Flag, NonEmpty, by_shape
+from server.protocol.types import ARRAY, OBJECT, STRING, Documented, Flag, NonEmpty, by_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,34 @@ def _options(wire: _WireOptions) -> StreamOptions:
 
 
 Options = Annotated[_WireOptions, AfterValidator(_options)]
+
+
+FillerMode = Literal["auto", "always", "off"]
+FillerStrategy = Literal["grammar", "phrase"]
+
+
+@dataclass(frozen=True, slots=True)
+class FillerOptions:
+    """Words before a tool call; None: as the server is configured."""
+
+    mode: FillerMode | None = None
+    strategy: FillerStrategy | None = None
+
+
+class _WireFiller(TypedDict):
+    mode: NotRequired[FillerMode | None]
+    strategy: NotRequired[FillerStrategy | None]
+
+
+def _filler(wire: FillerMode | _WireFiller) -> FillerOptions:
+    return FillerOptions(wire) if isinstance(wire, str) else FillerOptions(**wire)
+
+
+Filler = Annotated[
+    Annotated[FillerMode, Tag(STRING)] | Annotated[_WireFiller, Tag(OBJECT)],
+    by_shape("'auto', 'always', 'off' or an object with mode and strategy"),
+    AfterValidator(_filler),
+]
 
 
 def _one_text(prompts: list[object]) -> list[object]:

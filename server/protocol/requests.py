@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from server.protocol.limits import COMPLETION_TOKENS
 from server.protocol.messages import Message
-from server.protocol.options import StreamOptions
+from server.protocol.options import FillerOptions, StreamOptions
 from server.protocol.tools import ResponseFormat, Tool, ToolChoice
 
 
@@ -47,6 +47,7 @@ class ChatRequest(SamplingFields):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True
+    filler: FillerOptions = field(default_factory=FillerOptions)
     logprobs: bool = False
     top_logprobs: int | None = None
 

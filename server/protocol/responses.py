@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FinishReason = Literal["stop", "length", "tool_calls"]
+Speaker = Literal["model", "phrase"]
+
+WHO_SPOKE = "Whose the words before a tool call are: the model's, or the server's. Absent where there are none."
 
 
 class _Answer(BaseModel):
@@ -54,7 +57,9 @@ class CalledTool(_Answer):
 class AssistantMessage(_Answer):
     role: Literal["assistant"] = "assistant"
     content: str | None
+    reasoning_content: str | None = Field(None, description="What the model thought; absent where it did not think.")
     tool_calls: list[CalledTool] | None = None
+    x_filler: Speaker | None = Field(None, description=WHO_SPOKE)
 
 
 class ChatChoice(_Answer):
@@ -77,6 +82,21 @@ class ChatCompletion(_Identified):
     usage: UsageReport
 
 
+class Warming(_Answer):
+    """What the next turn of the conversation will find ready."""
+
+    id: str = Field(pattern="^warm-")
+    object: Literal["chat.completion.warm"] = "chat.completion.warm"
+    created: int = Field(description="Unix time in seconds.")
+    model: str
+    prompt_tokens: int = Field(ge=0, description="In the prefix cache now, but for an unfinished block at their end.")
+    cached_tokens: int = Field(ge=0, description="Of them, those that were there before.")
+    grammar: Literal["compiled", "cached", "none"] = Field(
+        description="Of the answer: compiled now, known already, or not needed."
+    )
+    duration: float = Field(ge=0, description="Seconds.")
+
+
 class FunctionDelta(_Answer):
     name: str | None = Field(None, description="Whole, in the first chunk of a call.")
     arguments: str | None = Field(None, description="A piece of the JSON text.")
@@ -92,7 +112,9 @@ class ToolCallDelta(_Answer):
 class Delta(_Answer):
     role: Literal["assistant"] | None = Field(None, description="In the first chunk.")
     content: str | None = None
+    reasoning_content: str | None = None
     tool_calls: list[ToolCallDelta] | None = Field(None, min_length=1, max_length=1)
+    x_filler: Speaker | None = Field(None, description=f"In the last chunk of an answer. {WHO_SPOKE}")
 
 
 class ChunkChoice(_Answer):

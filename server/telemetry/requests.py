@@ -4,9 +4,22 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
-from server.errors import ServerError
-from server.records import Arguments, Delta, Event, Filler, Finish, FinishCause, Text, ToolCall, Usage, UsageRecord
+from server.errors import Draining, ServerError
+from server.records import (
+    Arguments,
+    Delta,
+    Event,
+    Filler,
+    Finish,
+    FinishCause,
+    Reasoning,
+    Text,
+    ToolCall,
+    Usage,
+    UsageRecord,
+)
 from server.telemetry.clause import ClauseWatch
 
 Clock = Callable[[], float]  # seconds, monotonic
@@ -83,7 +96,7 @@ class Meter:
                 self._speak(text)
             case ToolCall():
                 self._call()
-            case Arguments():
+            case Arguments() | Reasoning():
                 pass
             case Finish():
                 self._end_clause(self.clause.finish())
@@ -96,11 +109,18 @@ class Meter:
         """The words before the first call are from the table of phrases, not the model's own."""
         self.phrased = True
 
+    @property
+    def speaker(self) -> Literal["model", "phrase"] | None:
+        """Who spoke before the first call, or before one that never came."""
+        if self.phrased:
+            return "phrase"
+        return "model" if self.filler == "model" else None
+
     def finish(self, event: Finish) -> None:
         self.cause = event.reason
 
     def fail(self, error: Exception) -> None:
-        self.cause = "error"
+        self.cause = "drain" if isinstance(error, Draining) else "error"
         self.error_type = error.type if isinstance(error, ServerError) else ServerError.type
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Select, func, select
@@ -43,8 +44,11 @@ def usage_rows(
     Raises:
         SettingsError: the database cannot be read.
     """
+    url = ledger_url(settings)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        raise SettingsError(f"there is no usage ledger at {url.database}: see `telemetry.ledger`")
     try:
-        return asyncio.run(read_usage(Database(ledger_url(settings), PATIENCE), by, account, since))
+        return asyncio.run(read_usage(Database(url, PATIENCE), by, account, since))
     except OSError as error:
         raise SettingsError(f"the usage ledger cannot be read: {error}") from None
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -118,13 +118,13 @@ async def replicas(redis_server: RedisServer, clock: Clock) -> AsyncIterator[Rep
 class Office:
     """A key file and the keys that were made for it, by account."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, plans: Collection[str] = ("standard", "enterprise", "small")) -> None:
         self.path = path
+        self.plans = plans
         self.keys: dict[str, str] = {}
 
     def create(self, account: str, plan: str = "standard", **options: object) -> str:
-        plans = ("standard", "enterprise", "small")
-        key, _ = create_key(self.path, account=account, plan=plan, plans=plans, **options)  # type: ignore[arg-type]
+        key, _ = create_key(self.path, account=account, plan=plan, plans=self.plans, **options)  # type: ignore[arg-type]
         self.keys[account] = key
         return key
 

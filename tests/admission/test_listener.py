@@ -1,6 +1,7 @@
 """Without keys nobody from elsewhere, unless it is written out; and salts."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,15 @@ def test_a_short_secret_is_refused_and_not_repeated() -> None:
     with pytest.raises(SettingsError, match="salt_secret") as raised:
         check_listener(settings("127.0.0.1", salt_secret="hunter2"))
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_key_file_is_read_where_there_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "keys.yaml"
+    check_listener(settings("0.0.0.0", keys_file=path))
+    path.write_text("accounts: {acme: {plan: gold}}")
+    with pytest.raises(SettingsError, match="there is no plan `gold`"):
+        check_listener(settings("0.0.0.0", keys_file=path))
+    check_listener(settings("0.0.0.0", keys_file=path, plans={"gold": {}}))
 
 
 def test_secrets_do_not_show() -> None:

@@ -4,10 +4,9 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from server.engine.vllm_parser import extractor, needs_special_tokens, parser_names
-from server.parsing import Family, make_parser
-from server.parsing.foreign import MARKERS as FOREIGN
-from server.parsing.whole import WholeText
+from server.engine.vllm_parser import VllmParser, parser_names
+from server.parsing import foreign_family, make_parser
+from server.parsing.foreign import MARKERS
 from server.records import Arguments, Text, ToolCall
 
 SPECIAL = [
@@ -38,21 +37,24 @@ WITH_WORDS = [name for name in CALLS if name != "phi4_mini_json"]  # vLLM's read
 each_family = pytest.mark.parametrize("name", CALLS)
 
 
-@pytest.fixture(scope="module")
-def tokenizer() -> PreTrainedTokenizerFast:
-    """Bytes, and the special tokens of all these families."""
+def make_tokenizer(special: list[str]) -> PreTrainedTokenizerFast:
+    """Bytes, and special tokens."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens(SPECIAL)
+    backend.add_special_tokens(special)
     return PreTrainedTokenizerFast(tokenizer_object=backend)
 
 
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return make_tokenizer(SPECIAL)
+
+
 def events(name: str, tokenizer: PreTrainedTokenizerFast, pieces: list[str]) -> list[object]:
-    extract = extractor(name, tokenizer, SCHEMAS)
-    family = Family(lambda new_id, schemas: WholeText(extract, new_id), lambda template: False)
-    parser = make_parser(family, tools=True, new_id=lambda: "a")
+    family = foreign_family(VllmParser(name, tokenizer).extractor, special_tokens=True)
+    parser = make_parser(family, tools=True, new_id=lambda: "a", schemas=SCHEMAS)
     return [event for piece in pieces for event in parser.feed(piece)] + list(parser.finish())
 
 
@@ -88,18 +90,18 @@ def test_a_malformed_call_is_not_spoken(name: str, tokenizer: PreTrainedTokenize
 
 
 def test_which_keep_special_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
-    assert needs_special_tokens("kimi_k2", tokenizer)
-    assert not needs_special_tokens("phi4_mini_json", tokenizer)
+    assert VllmParser("kimi_k2", tokenizer).needs_special_tokens
+    assert not VllmParser("phi4_mini_json", tokenizer).needs_special_tokens
 
 
-def test_names() -> None:
+def test_names(tokenizer: PreTrainedTokenizerFast) -> None:
     assert set(CALLS) <= set(parser_names())
-    assert set(FOREIGN.values()) <= set(parser_names())
+    assert set(MARKERS.values()) <= set(parser_names())
     with pytest.raises(KeyError):
-        extractor("nobody", None, {})
+        VllmParser("nobody", tokenizer)
 
 
 def test_a_tokenizer_without_the_tokens_is_refused_at_once() -> None:
     alphabet = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE(vocab={"a": 0}, merges=[])))
     with pytest.raises(RuntimeError):
-        extractor("jamba", alphabet, SCHEMAS)
+        VllmParser("jamba", alphabet)

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 from server.nano import model_path
 from server.nano.train.corpus import conversation
-from server.nano.train.curriculum import COPYING_KEPT, drill_share, longest
-from server.nano.train.data import LENGTHS, Encoder, batches, collate
+from server.nano.train.curriculum import COPYING_KEPT, LONG, MEDIUM, drill_share, longest
+from server.nano.train.data import WIDTH, Encoder, batches, collate
 
 ENCODER = Encoder(model_path())
 TRAIN = [conversation(number, drills=0.1) for number in range(400)]
@@ -87,14 +87,16 @@ def test_a_batch_predicts_each_marked_token_from_the_one_before_it():
     assert batch.ids.flatten()[batch.positions + 1].tolist() == targets
 
 
-def test_batches_have_fixed_shapes_and_can_be_resumed():
+def test_batches_are_bounded_and_can_be_resumed():
     def encode(number):
         return ENCODER(TRAIN[number % len(TRAIN)])
 
-    stream = batches(encode, lambda number: LENGTHS[2], first=0, tokens=1024, pad=0)
+    stream = batches(encode, lambda number: MEDIUM, first=0, tokens=1024, pad=0)
     numbers, made = zip(*(next(stream) for _ in range(20)), strict=True)
-    assert all(batch.ids.numel() == 1024 and batch.ids.shape[1] in LENGTHS[:3] for batch in made)
-    assert all(earlier < later for earlier, later in pairwise(numbers))
+    assert all(batch.ids.numel() <= 1024 and batch.ids.shape[1] <= MEDIUM for batch in made)
+    assert all(batch.ids.shape[1] % WIDTH == 0 for batch in made)
+    assert all(earlier <= later for earlier, later in pairwise(numbers))
+    assert len({tuple(batch.ids.flatten().tolist()) for batch in made}) == len(made)
 
 
 def test_the_curriculum_begins_with_copying_and_ends_with_conversations():
@@ -104,4 +106,4 @@ def test_the_curriculum_begins_with_copying_and_ends_with_conversations():
     assert shares[-1] == COPYING_KEPT
     lengths = [longest(number) for number in range(0, 100_000, 1000)]
     assert lengths == sorted(lengths)
-    assert lengths[-1] == LENGTHS[-1]
+    assert lengths[-1] == LONG

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from server.parsing import AnyEvent, Parser, Reasoning, ReasoningParser, Schemas, make_parser
-from server.records import Arguments, Text, ToolCall
+from server.parsing import Parser, ParserEvent, Schemas, make_parser
+from server.records import Arguments, Reasoning, Text, ToolCall
 
 CASES = Path(__file__).parents[1] / "cases"
 TOOLS = yaml.safe_load((CASES / "tools.yaml").read_text("utf-8"))
@@ -97,7 +97,7 @@ def hermes(*, tools: bool = True) -> Parser:
     return parser("hermes", tools=tools)
 
 
-def feed_all(parser: ReasoningParser, pieces: Iterable[str]) -> list[AnyEvent]:
+def feed_all(parser: Parser, pieces: Iterable[str]) -> list[ParserEvent]:
     return [event for piece in pieces for event in parser.feed(piece)] + list(parser.finish())
 
 
@@ -106,7 +106,7 @@ def split(text: str, cuts: Iterable[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(edges)]
 
 
-def merged(events: Sequence[AnyEvent]) -> tuple[str | tuple[str, str], ...]:
+def merged(events: Sequence[ParserEvent]) -> tuple[str | tuple[str, str], ...]:
     """As in `Case.events`; checks indices, ids and that a call's arguments follow it without a break."""
     calls = -1
     shapes: list[str | tuple[str, str]] = []

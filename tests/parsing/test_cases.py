@@ -3,8 +3,9 @@ from collections import Counter
 
 import pytest
 
-from server.parsing import FAMILIES, Reasoning, make_parser
-from tests.parsing.case_files import FAMILY_OF, TOOLS, Case, feed_all, load_all, merged, split
+from server.parsing import FAMILIES
+from server.records import Reasoning
+from tests.parsing.case_files import FAMILY_OF, Case, feed_all, load_all, merged, split
 
 CASES = load_all()
 TAGS = (
@@ -84,10 +85,9 @@ def test_without_tools_the_same_is_said_and_nothing_called(case: Case) -> None:
 
 
 @each_case
-def test_reasoning_is_reported_where_it_is_asked_for(case: Case) -> None:
+def test_reasoning_is_reported(case: Case) -> None:
     for pieces in ([case.text], list(case.text), split(case.text, [len(case.text) // 3, len(case.text) // 2])):
-        parser = make_parser(case.family, tools=True, schemas=TOOLS, thinking_open=case.thinking_open, reasoning=True)
-        events = feed_all(parser, pieces)
+        events = feed_all(case.parser(), pieces)
         assert "".join(event.text for event in events if isinstance(event, Reasoning)) == case.reasoning
 
 

@@ -1,5 +1,4 @@
-"""The facts of `CallGrammar` are true: xgrammar takes them, and whatever it then lets a model write is read as
-calls."""
+"""The facts of `CallGrammar` hold: xgrammar takes them, and whatever it lets a model write is read as calls."""
 
 import json
 import random

@@ -28,6 +28,28 @@ def test_valid_json_comes_through_unchanged(value: object, ascii_only: bool, ind
     assert scanner.done and not scanner.broken
 
 
+runs = st.lists(st.sampled_from([json.dumps(v) for v in ({"a": [1, "b"]}, [], {}, -1.5, None, "\n")]), min_size=4).map(
+    lambda parts: f'{{"k": [{", ".join(parts)}], "l": {parts[0]}}}'
+)
+faults = st.sampled_from(["", "'", '"', "[", "}", "\\", "True", ",", "1", "\x00", "{'a': None}", "[[[1]]]", "9" * 130])
+
+
+def scan_in_pieces(text: str, size: int) -> tuple[bool, bool, str]:
+    """As far as the value goes."""
+    scanner = JsonScanner()
+    for start in range(0, len(text), size):
+        if not (scanner.done or scanner.broken):
+            scanner.feed(text[start : start + size])
+    return scanner.done, scanner.broken, scanner.take()
+
+
+@given(text=runs, fault=faults, at=st.integers(0, 400), size=st.integers(1, 60))
+def test_long_stretches_are_read_as_single_characters_are(text: str, fault: str, at: int, size: int) -> None:
+    at %= len(text)
+    text = text[:at] + fault + text[at:] + " "
+    assert scan_in_pieces(text, len(text)) == scan_in_pieces(text, size) == scan_in_pieces(text, 1)
+
+
 @given(text=nearly_json | values.map(json.dumps))
 def test_what_came_out_can_be_closed_at_any_moment(text: str) -> None:
     scanner = JsonScanner()

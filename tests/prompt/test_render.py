@@ -181,6 +181,13 @@ def test_the_operators_variables_reach_the_template(make_tokenizer: Callable[[st
     assert template.render([{"role": "user", "content": "x"}]) == "does not"
 
 
+def test_a_thought_reaches_a_template_that_reads_thoughts(make_tokenizer: Callable[[str], object]) -> None:
+    source = "{% for m in messages %}{{ m.reasoning_content or '-' }};{{ m.content }} {% endfor %}"
+    template = ChatTemplate(make_tokenizer("qwen"), source)  # type: ignore[arg-type]
+    messages = [Message("user", "Hi"), Message("assistant", "Hello.", reasoning="Be brief.")]
+    assert render(template, messages) == "-;Hi Be brief.;Hello. "
+
+
 def test_a_model_without_template_is_refused_at_load(make_tokenizer: Callable[[str], object]) -> None:
     with pytest.raises(ValueError, match="chat_template"):
         ChatTemplate(make_tokenizer("qwen"))  # type: ignore[arg-type]

@@ -74,7 +74,7 @@ def test_what_this_server_sent_may_come_back(chat) -> None:
         "tool_calls": [{**call(), "index": 0, "parsed": None}],
     }
     assert chat(messages=[USER, echoed]).messages[1] == Message(
-        "assistant", None, (ToolCallIn("call_1", "look", {"a": 1}),)
+        "assistant", None, (ToolCallIn("call_1", "look", {"a": 1}),), reasoning="Hmm."
     )
 
 

@@ -1,9 +1,13 @@
 """A clock that is turned by hand, and a PostgreSQL of one's own."""
 
 import os
+import pwd
+import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from server.records import UsageRecord
@@ -55,6 +59,21 @@ class Postgres:
             **user,  # type: ignore[call-overload]
         )
         assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    folder = Path("/tmp") / f"electron-postgres-{uuid.uuid4().hex}"  # where another user may go, too
+    folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    server = Postgres(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
 
 
 def emptied(server: Postgres) -> str:

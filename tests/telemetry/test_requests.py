@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from server.errors import EngineFailed, InvalidRequest
-from server.records import Arguments, Delta, Event, Finish, Text, ToolCall, Usage, UsageRecord
+from server.records import Arguments, Delta, Event, Finish, Reasoning, Text, ToolCall, Usage, UsageRecord
 from server.telemetry.requests import Meter, log_record, metered
 from tests.telemetry.helpers import Clock
 
@@ -46,6 +46,11 @@ def finish(meter: Meter) -> None:
 
 
 CALL = ToolCall(0, "call_1", "look_up")
+
+
+def test_a_thought_is_no_clause(clock: Clock) -> None:
+    record = measure(clock, note(Reasoning("He wants the time. ")), 0.5, note(Text("It is noon. ")), finish)
+    assert record.first_clause == 0.5
 
 
 def test_success(clock: Clock) -> None:

@@ -5,6 +5,7 @@ import csv
 import io
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import orjson
 import pytest
@@ -62,8 +63,15 @@ async def test_sums(
     assert found == [rows_of(group, requests) for group, requests in expected]
 
 
-async def test_a_ledger_that_was_never_written_is_empty(ledger_settings: LedgerSettings) -> None:
+async def test_a_ledger_that_was_never_written_is_empty(ledger_settings: LedgerSettings, clock: Clock) -> None:
+    await Ledger(ledger_settings, clock).close()
     assert await asyncio.to_thread(usage_rows, ledger_settings, "day") == []
+
+
+def test_a_file_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"no usage ledger at .*usage\.db"):
+        usage_rows(LedgerSettings(directory=tmp_path), "day")
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_database_that_is_away_is_told(tmp_path: object) -> None:

@@ -1,10 +1,9 @@
 """What is taught when: copying first and short, then real conversations, then longer ones."""
 
-from server.nano.train.data import LENGTHS
-
 COPYING_FIRST = 1500  # conversations; about the first 200,000 tokens
 COPYING_LAST = 6000
 COPYING_KEPT = 0.06
+SHORT, MEDIUM, LONG = 256, 512, 1024  # tokens
 SHORT_UNTIL, MEDIUM_UNTIL = 8000, 30_000
 
 
@@ -18,4 +17,4 @@ def drill_share(number: int) -> float:
 
 def longest(number: int) -> int:
     """The longest sequence in tokens at conversation `number`."""
-    return LENGTHS[1] if number < SHORT_UNTIL else LENGTHS[2] if number < MEDIUM_UNTIL else LENGTHS[3]
+    return SHORT if number < SHORT_UNTIL else MEDIUM if number < MEDIUM_UNTIL else LONG

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
 import regex  # type: ignore[import-untyped]
@@ -13,7 +14,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from server.nano.train.corpus import Conversation
 from server.nano.train.tokenizer import MARKUP, SPECIAL, TURN_END, TURN_START
 
-LENGTHS = (128, 256, 512, 1024)
+POOL = 256  # conversations from which batches are put together
+WIDTH = 16  # tokens
 MARKS = regex.compile("|".join(regex.escape(mark) for mark in SPECIAL + MARKUP))
 
 
@@ -67,22 +69,35 @@ class Encoder:
 def batches(
     encode: Callable[[int], Encoded], longest: Callable[[int], int], first: int, tokens: int, pad: int
 ) -> Iterator[tuple[int, Batch]]:
-    """Endless batches of `tokens` padded tokens from conversation `first` on, with the number of the next one.
+    """Endless batches of at most `tokens` padded tokens from conversation `first` on, each with the number at which
+    the next pool begins: whoever goes on from there leaves out what was left of this one.
 
-    Conversations of like length share a batch; those over `longest(number)` tokens are left out.
+    Of a pool of conversations those of like length share a batch; those over `longest(number)` tokens are left out.
     """
-    waiting: dict[int, list[Encoded]] = {length: [] for length in LENGTHS}
     number = first
     while True:
-        example = encode(number)
-        number += 1
-        length = next((length for length in LENGTHS if length >= len(example.ids)), None)
-        if length is None or length > longest(number):
-            continue
-        waiting[length].append(example)
-        if len(waiting[length]) == tokens // length:
-            yield number, collate(waiting[length], length, pad)
-            waiting[length] = []
+        pool = [encode(number + offset) for offset in range(POOL)]
+        fitting = [example for example in pool if len(example.ids) <= longest(number)]
+        number += POOL
+        groups = _alike(fitting, tokens)
+        Random(number).shuffle(groups)
+        for group in groups:
+            yield number, collate(group, _width(group[-1]), pad)
+
+
+def _alike(examples: list[Encoded], tokens: int) -> list[list[Encoded]]:
+    """Groups of at most `tokens` padded tokens, shortest first; the longest of a group is its last."""
+    groups: list[list[Encoded]] = [[]]
+    for example in sorted(examples, key=lambda example: len(example.ids)):
+        if (len(groups[-1]) + 1) * _width(example) > tokens:
+            groups.append([])
+        groups[-1].append(example)
+    return [group for group in groups if group]
+
+
+def _width(example: Encoded) -> int:
+    """Its length with padding: a multiple, so that not every batch has a shape of its own."""
+    return -(-len(example.ids) // WIDTH) * WIDTH
 
 
 def collate(examples: list[Encoded], length: int, pad: int) -> Batch:

@@ -62,7 +62,7 @@ class Trainer:
         self._threads = PoliteThreads(torch.get_num_threads())
         torch._inductor.config.cpp.dynamic_threads = True
         # Only the layers are compiled: the head sees as many positions as the assistant happens to say.
-        self._hidden: Any = torch.compile(self.model.model, dynamic=False) if options.compiled else self.model.model
+        self._hidden: Any = torch.compile(self.model.model, dynamic=True) if options.compiled else self.model.model
 
     def run(self, checkpoint: Path) -> None:
         """Train up to `options.steps`, from `checkpoint` if it exists, writing it and a log of scores beside it."""

@@ -12,7 +12,7 @@ from server.nano.train.corpus.values import kinds, value
 
 
 def agent(source: Source) -> Conversation:
-    """A phone agent with one to five tools and one to three things to do."""
+    """A phone agent with one to five tools and one to four things to do."""
     language = source.rng.choices(("en", "hi", "es"), weights=(76, 12, 12))[0]
     mode = source.rng.choices(("asks", "none", "forbids"), weights=(50, 38, 12))[0]
     conversation = Conversation(language, mode == "asks")
@@ -20,7 +20,7 @@ def agent(source: Source) -> Conversation:
     tools = [make_tool(source, action) for action in _actions(source, language, count)]
     conversation.tools = [tool.schema for tool in tools]
     _system(source, conversation, mode)
-    for _ in range(source.rng.choices((1, 2, 3), weights=(40, 40, 20))[0]):
+    for _ in range(source.rng.choices((1, 2, 3, 4), weights=(20, 30, 30, 20))[0]):
         episode(source, conversation, tools)
     return conversation
 
