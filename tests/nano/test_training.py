@@ -24,7 +24,7 @@ def test_stopping_and_going_on_loses_nothing_but_waiting_conversations(tmp_path)
     second.run(tmp_path / "state.pt")
     assert [row["step"] for row in second.progress.history] == [2, 4]
     assert second.progress.number > first.progress.number
-    assert second.progress.tokens == 4 * 512
+    assert first.progress.tokens < second.progress.tokens <= 4 * 512
     loaded = Trainer(model_path(), Options(steps=4, **SMALL))
     loaded.load(tmp_path / "state.pt")
     assert torch.equal(weights(loaded), weights(second))

@@ -1,5 +1,6 @@
 """What agents can do: the tables of domains/*.toml, and actions invented from a verb and a noun."""
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -9,12 +10,18 @@ from typing import cast
 from server.nano.train.corpus.source import Source
 
 HERE = Path(__file__).parent
+SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
 class Wording:
-    """How an action sounds in one language; {slot} stands for a value of the action's slots or results."""
+    """How an action sounds in one language; {slot} stands for a value of the action's slots or results.
 
+    `do` and `what` are parts of sentences, the rest whole ones.
+    """
+
+    do: list[str]
+    what: list[str]
     ask: list[str]
     filler: list[str]
     answer: list[str]
@@ -77,23 +84,19 @@ def invented(source: Source) -> Action:
     kinds = source.rng.sample(
         ["person", "place", "day", "code", "count", "amount", "product", "time"], source.rng.randint(1, 3)
     )
-    slots = {kind: kind for kind in kinds}
-    phrases = {
-        "person": "name {person}",
-        "place": "in {place}",
-        "count": "{count} of them",
-        "code": "number {code}",
-        "time": "at {time}",
-    }
-    listed = ", ".join(phrases.get(kind, "{" + kind + "}") for kind in kinds)
-    asks = [_filled(text, fill | {"{slots}": listed}) for text in words["asks"]]
-    wording = Wording(asks, [_filled(t, fill) for t in words["fillers"]], [_filled(t, fill) for t in words["answers"]])
+    wording = Wording(
+        do=[_filled(text, fill) for text in words["do"]],
+        what=[],
+        ask=[],
+        filler=[_filled(text, fill) for text in words["fillers"]],
+        answer=[_filled(text, fill) for text in words["answers"]],
+    )
     return Action(
         names=[f"{verb}_{noun}", f"{noun}_{verb}", f"{verb}_{noun}_{source.word()}"],
         about=[_filled(text, fill) for text in words["about"]],
-        slots=slots,
-        required=kinds,
-        results={"status": "status", "code": "code"} if "code" not in slots else {"status": "status"},
+        slots={kind: kind for kind in kinds},
+        required=kinds[: source.rng.randint(1, len(kinds))],
+        results={"status": "status", "code": "code"} if "code" not in kinds else {"status": "status"},
         wording={"en": wording},
     )
 

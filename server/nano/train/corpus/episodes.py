@@ -3,23 +3,24 @@
 from server.nano.train.corpus.actions import domains, invented, talk
 from server.nano.train.corpus.conversation import Conversation
 from server.nano.train.corpus.phrases import (
-    SLOT,
     fill,
     filler_for,
     request_for,
+    request_text,
     result_text,
     results_of,
     said_result,
     values_for,
 )
+from server.nano.train.corpus.requests import composed_request
 from server.nano.train.corpus.source import Source
 from server.nano.train.corpus.tools import Json, Tool
 from server.nano.train.corpus.values import Value, kinds
 
 REPLIES = {
-    "en": ["{}", "{}.", "It's {}.", "{}, please.", "That would be {}.", "Sorry, {}."],
-    "hi": ["{}", "{}।", "जी, {}"],
-    "es": ["{}", "{}.", "Es {}.", "{}, por favor."],
+    "en": ["{}", "{}.", "It's {}.", "{}, please.", "That would be {}.", "Sorry, {}.", "Sure, {}.", "Oh, {}."],
+    "hi": ["{}", "{}।", "जी, {}", "जी, {}।", "हाँ, {}।"],
+    "es": ["{}", "{}.", "Es {}.", "{}, por favor.", "Sí, {}.", "Perdón, {}."],
 }
 THEN = {
     "en": [
@@ -27,11 +28,26 @@ THEN = {
         "{} Then use that number. {}",
         "{} And when you have the number, {}",
         "{} After that, {}",
+        "{} And then: {}",
+        "{} When you have it, {}",
+        "{} Once that is done, {}",
     ],
-    "hi": ["{} फिर उस नंबर से: {}"],
-    "es": ["{} Y con ese número: {}"],
+    "hi": ["{} फिर उस नंबर से: {}", "{} उसके बाद {}", "{} और फिर {}"],
+    "es": ["{} Y con ese número: {}", "{} Después, {}", "{} Y luego: {}"],
 }
-AND = {"en": ["{} And {}", "{} Also, {}", "{} {}"], "hi": ["{} और {}"], "es": ["{} Y {}"]}
+AND = {
+    "en": [
+        "{} And {}",
+        "{} Also, {}",
+        "{} {}",
+        "{} And then {}",
+        "{} One more thing. {}",
+        "{} Besides that, {}",
+        "{} Oh, and {}",
+    ],
+    "hi": ["{} और {}", "{} {}", "{} साथ ही {}"],
+    "es": ["{} Y {}", "{} {}", "{} También: {}"],
+}
 
 
 def episode(source: Source, conversation: Conversation, tools: list[Tool]) -> None:
@@ -45,7 +61,7 @@ def _call(source: Source, conversation: Conversation, tools: list[Tool]) -> None
     ask = request_for(source, conversation, tool, given, complete=True)
     if ask is None:
         return small_talk(source, conversation, tools)
-    conversation.say("user", _lead(source, conversation.language) + ask[0])
+    conversation.say("user", ask[0])
     _use(source, conversation, [(tool, ask[1])])
 
 
@@ -57,12 +73,13 @@ def _clarify(source: Source, conversation: Conversation, tools: list[Tool]) -> N
     ask = request_for(source, conversation, tool, values, complete=False)
     if ask is None:
         return _call(source, conversation, tools)
-    conversation.say("user", _lead(source, language) + ask[0])
+    conversation.say("user", ask[0])
     given = ask[1]
     for slot in [slot for slot in tool.parameters if slot in tool.action.required and slot not in given]:
         conversation.answer("clarify", source.wording(kinds()[tool.action.slots[slot]].question[language]))
         given[slot] = values[slot]
-        conversation.say("user", source.wording(REPLIES[language]).format(values[slot]))
+        replies = REPLIES[language] if source.chance(0.6) else kinds()[tool.action.slots[slot]].told[language]
+        conversation.say("user", fill(source.wording(replies).replace("{}", f"{{{slot}}}"), values, language))
     _use(source, conversation, [(tool, given)])
 
 
@@ -89,10 +106,10 @@ def _chain(source: Source, conversation: Conversation, tools: list[Tool]) -> Non
         return _call(source, conversation, tools)
     maker, user = source.pick(makers), source.pick(users)
     first = request_for(source, conversation, maker, values_for(source, conversation, maker.action), complete=True)
-    open_asks = [text for text in user.action.wording[language].ask if not SLOT.search(text)]
-    if first is None or not open_asks or maker is user:
+    then = composed_request(source, user.action, language, set())
+    if first is None or then is None or maker is user:
         return _call(source, conversation, tools)
-    conversation.say("user", source.wording(THEN[language]).format(first[0], source.pick(open_asks)))
+    conversation.say("user", source.wording(THEN[language]).format(first[0], then))
     results = results_of(source, conversation, maker.action)
     _invoke(source, conversation, [(maker, first[1])], [results], again=False)
     number = next(results[name] for name, kind in maker.action.results.items() if kind == "code")
@@ -106,8 +123,10 @@ def no_tool(source: Source, conversation: Conversation, tools: list[Tool]) -> No
     others = [action for actions in domains().values() for action in actions if not offered & set(action.names)]
     action = invented(source) if language == "en" and source.chance(0.35) else source.pick(others)
     given = values_for(source, conversation, action)
-    text = source.wording(action.wording[language].ask)
-    conversation.say("user", _lead(source, language) + fill(text, given, language))
+    text = request_text(source, action, language, complete=source.chance(0.75))
+    if text is None:
+        return small_talk(source, conversation, tools)
+    conversation.say("user", fill(text, given, language))
     conversation.answer("no_tool", source.wording(talk()["no_tool"][language]))
 
 
@@ -144,7 +163,3 @@ def _invoke(
 
 def _error(source: Source) -> Value:
     return source.pick(["not found", "timeout", "no such number", "service unavailable", "unknown", "failed"])
-
-
-def _lead(source: Source, language: str) -> str:
-    return source.wording(talk()["lead"][language]) if source.chance(0.2) else ""

@@ -3,13 +3,14 @@
 import json
 import re
 
-from server.nano.train.corpus.actions import Action, Wording, talk
+from server.nano.train.corpus.actions import SLOT, Action, talk
 from server.nano.train.corpus.conversation import Conversation
+from server.nano.train.corpus.requests import OPENED, composed_request, framed, frames
 from server.nano.train.corpus.source import Source
 from server.nano.train.corpus.tools import Json, Tool
 from server.nano.train.corpus.values import kinds, value
 
-SLOT = re.compile(r"\{(\w+)\}")
+LISTED = 0.3
 DAY_SLOTS = frozenset({"day", "arrives"})
 DATE = re.compile(r"(Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|\d+ [A-Z]")
 NO_ON = (" for", " to", " on", ",")
@@ -30,16 +31,29 @@ def fill(text: str, values: Json, language: str) -> str:
 def request_for(
     source: Source, conversation: Conversation, tool: Tool, values: Json, complete: bool
 ) -> tuple[str, Json] | None:
-    """A request whose wording names all required slots (or lacks one), with the slots that it names."""
-    wording: Wording = tool.action.wording[conversation.language]
-    required = set(tool.action.required)
-    fitting = [t for t in source.side(wording.ask) if (required <= set(SLOT.findall(t))) is complete]
-    if not fitting:
-        fitting = [t for t in wording.ask if (required <= set(SLOT.findall(t))) is complete]
-    if not fitting:
+    """A request that names all required slots (or lacks one), with the values of the slots that it names."""
+    text = request_text(source, tool.action, conversation.language, complete)
+    if text is None:
         return None
-    text = source.pick(fitting)
     return fill(text, values, conversation.language), {slot: values[slot] for slot in SLOT.findall(text)}
+
+
+def request_text(source: Source, action: Action, language: str, complete: bool) -> str | None:
+    """As `request_for`, each slot as {slot}: mostly composed, at times one of the listed wordings."""
+    listed = [
+        ask for ask in action.wording[language].ask if (set(action.required) <= set(SLOT.findall(ask))) is complete
+    ]
+    if listed and source.chance(LISTED):
+        opener = source.pick(frames()[language]["opener"]) if source.chance(OPENED) else ""
+        return opener + source.wording(listed)
+    return composed_request(source, action, language, _named_slots(source, action, complete))
+
+
+def _named_slots(source: Source, action: Action, complete: bool) -> set[str]:
+    """All required slots or all but some of them, and the others by chance."""
+    left_out = [] if complete else source.rng.sample(action.required, source.rng.randint(1, len(action.required)))
+    optional = [slot for slot in action.slots if slot not in action.required and source.chance(0.4)]
+    return {*action.required, *optional} - set(left_out)
 
 
 def said_result(source: Source, conversation: Conversation, action: Action, known: Json) -> tuple[str, list[str]]:
@@ -54,11 +68,16 @@ def filler_for(source: Source, conversation: Conversation, call: tuple[Tool, Jso
     """A short sentence to say before a call, about the call or a general one."""
     tool, given = call
     language = conversation.language
-    fitting = [t for t in tool.action.wording[language].filler if set(SLOT.findall(t)) <= given.keys()]
+    wording = tool.action.wording[language]
     generic = talk()["filler_again" if again else "filler"][language]
-    table = generic if not fitting or again or source.chance(0.35) else fitting
-    text = fill(source.wording(table), given, language)
-    return text if len(text.split()) <= 12 else source.wording(talk()["filler"][language])
+    cores = [core for core in wording.do if set(SLOT.findall(core)) <= given.keys()]
+    fitting = [text for text in wording.filler if set(SLOT.findall(text)) <= given.keys()]
+    if again or source.chance(0.3):
+        return source.wording(generic)
+    composed = cores and (not fitting or source.chance(0.7))
+    text = framed(source, "filler", language, source.pick(cores)) if composed else source.wording(fitting or generic)
+    text = fill(text, given, language)
+    return text if len(text.split()) <= 12 else source.wording(generic)
 
 
 def values_for(source: Source, conversation: Conversation, action: Action) -> Json:

@@ -2,10 +2,10 @@
 
 import json
 
-from server.nano.train.corpus.actions import Action, domains, invented, talk
+from server.nano.train.corpus.actions import SLOT, Action, domains, invented, talk
 from server.nano.train.corpus.conversation import Conversation
 from server.nano.train.corpus.episodes import episode, no_tool, small_talk
-from server.nano.train.corpus.phrases import SLOT, fill
+from server.nano.train.corpus.phrases import fill
 from server.nano.train.corpus.source import Source
 from server.nano.train.corpus.tools import make_tool
 from server.nano.train.corpus.values import kinds, value
@@ -35,22 +35,47 @@ def chat(source: Source) -> Conversation:
 
 
 def json_answer(source: Source) -> Conversation:
-    """A JSON object with the asked keys, its values taken from a sentence."""
-    table = talk()["json"]
+    """A JSON object with the asked keys, its values taken from a sentence or two."""
     conversation = Conversation()
-    text = source.wording(table["texts"])
-    slots = {kind: value(source, kind, "en") for kind in SLOT.findall(text)}
-    chosen = source.rng.sample(sorted(slots), source.rng.randint(1, len(slots)))
+    text = _facts(source)
+    slots = {kind: value(source, kind, "en") for kind in sorted(set(SLOT.findall(text)))}
+    chosen = source.rng.sample(sorted(slots), source.rng.randint(1, min(4, len(slots))))
     keys = {kind: _key(source, kind) for kind in chosen}
     if len(set(keys.values())) < len(keys):
         keys = {kind: kind for kind in chosen}
     if source.chance(0.75):
-        conversation.say("system", source.wording(table["systems"]))
-    listed = _listed(source, list(keys.values()))
-    ask = source.wording(table["asks"]).replace("{text}", fill(text, slots, "en")).replace("{keys}", listed)
+        conversation.say("system", source.wording(talk()["json"]["systems"]))
+    ask = _json_request(source)
+    for mark, words in (("{text}", fill(text, slots, "en")), ("{keys}", _listed(source, list(keys.values())))):
+        ask = ask.replace(mark, words)
     conversation.say("user", ask)
     conversation.answer("json", json.dumps({keys[kind]: slots[kind] for kind in chosen}, ensure_ascii=False))
     return conversation
+
+
+def _json_request(source: Source) -> str:
+    """How the object is asked for, with {text} and {keys}."""
+    table = talk()["json"]
+    while True:
+        ask, text = source.pick(table["asks"]), source.pick(table["texts"])
+        request = source.pick(table["joined"]).replace("{ask}", ask).replace("{text}", text)
+        if source.owns(request):
+            return request
+
+
+def _facts(source: Source) -> str:
+    """A sentence from the table, or somebody of whom one to three things are said; each kind of value once."""
+    table = talk()["json"]
+    if source.chance(0.25):
+        return source.pick(table["sentences"])
+    said: list[str] = []
+    for predicate in source.rng.sample(table["predicates"], source.rng.randint(1, 3)):
+        if not set(SLOT.findall(predicate)) & set(SLOT.findall(" ".join(said))):
+            said.append(predicate)
+    subject, other = source.pick(table["subjects"]), source.pick(table["others"])
+    if said[1:] and source.chance(0.4):
+        return f"{subject} {said[0]}. {other} {' and '.join(said[1:])}."
+    return f"{subject} {', '.join(said[:-1])}{' and ' if said[1:] else ''}{said[-1]}."
 
 
 def _key(source: Source, kind: str) -> str:

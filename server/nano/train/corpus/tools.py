@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from server.nano.train.corpus.actions import Action
+from server.nano.train.corpus.actions import SLOT, Action
+from server.nano.train.corpus.requests import framed
 from server.nano.train.corpus.source import Source
 from server.nano.train.corpus.values import kinds
 
@@ -36,10 +37,15 @@ def make_tool(source: Source, action: Action) -> Tool:
         parameters[slot], properties[parameter] = parameter, schema
     function: Json = {"name": name}
     if described or source.chance(0.85):
-        function["description"] = source.wording(action.about)
+        function["description"] = _about(source, action)
     required = [parameters[slot] for slot in parameters if slot in action.required]
     function["parameters"] = {"type": "object", "properties": properties, "required": required}
     return Tool(action, name, parameters, {"type": "function", "function": function})
+
+
+def _about(source: Source, action: Action) -> str:
+    cores = [core for core in action.wording["en"].do if not SLOT.search(core)]
+    return framed(source, "about", "en", source.pick(cores)) if source.chance(0.7) else source.wording(action.about)
 
 
 def _tool_name(source: Source, action: Action) -> tuple[str, bool]:

@@ -16,12 +16,14 @@ JSON_TYPE = {str: "string", int: "integer", float: "number"}
 
 @dataclass(frozen=True)
 class Kind:
-    """A row of kinds.toml."""
+    """A row of kinds.toml: `inline` are words for a value within a request, `told` sentences that tell it."""
 
     names: list[str]
     about: list[str]
     real: dict[str, list[str]]
     question: dict[str, list[str]]
+    inline: dict[str, list[str]]
+    told: dict[str, list[str]]
 
 
 @cache
@@ -32,12 +34,11 @@ def kinds() -> dict[str, Kind]:
 
 def _kind(row: dict[str, object]) -> Kind:
     languages = {code: cast(dict[str, list[str]], row[code]) for code in SCRIPT}
-    return Kind(
-        names=cast(list[str], row["names"]),
-        about=cast(list[str], row["about"]),
-        real={code: texts["real"] for code, texts in languages.items()},
-        question={code: texts["question"] for code, texts in languages.items()},
-    )
+    by_use = {
+        use: {code: texts.get(use, ["{}"]) for code, texts in languages.items()}
+        for use in ("real", "question", "inline", "told")
+    }
+    return Kind(names=cast(list[str], row["names"]), about=cast(list[str], row["about"]), **by_use)
 
 
 def value(source: Source, kind: str, language: str) -> Value:
