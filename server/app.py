@@ -46,7 +46,12 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> FastAPI:
     app.include_router(health_router(lifecycle), tags=["operation"])
     app.include_router(metrics_router(lifecycle.desk.page), tags=["operation"])
     install_error_handlers(app, lifecycle.desk.metrics.refused)
-    app.add_middleware(RequestContext, observe=lifecycle.desk.metrics.refused, ending=lambda: lifecycle.ending)
+    app.add_middleware(
+        RequestContext,
+        observe=lifecycle.desk.metrics.refused,
+        ending=lambda: lifecycle.ending,
+        rate_limits=lifecycle.gate.rate_limits,
+    )
     return app
 
 

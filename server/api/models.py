@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from server.api.callers import caller_of
 from server.errors import NotFound
 from server.lifecycle import Lifecycle
 from server.protocol.responses import ErrorEnvelope, Model, ModelList
@@ -16,13 +17,13 @@ def models_router(lifecycle: Lifecycle) -> APIRouter:
     @router.get("/models", response_model=ModelList, responses=refused)
     async def models(request: Request) -> ModelList:
         """The model, under each of its served names."""
-        lifecycle.gate.identify(request.headers.get("authorization"))
+        caller_of(request, lifecycle)
         return ModelList(object="list", data=_models())
 
     @router.get("/models/{model_id:path}", response_model=Model, responses={404: {"model": ErrorEnvelope}, **refused})
     async def model(request: Request, model_id: str) -> Model:
         """One model by name."""
-        lifecycle.gate.identify(request.headers.get("authorization"))
+        caller_of(request, lifecycle)
         for known in _models():
             if known.id == model_id:
                 return known

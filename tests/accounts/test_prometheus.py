@@ -7,7 +7,7 @@ import httpx
 import openai
 
 from tests.accounts.callers import HELLO, ask, calling
-from tests.accounts.conftest import Fleet
+from tests.accounts.fleet import Fleet
 from tests.conftest import free_port
 from tests.telemetry.expressions import panel_expressions, rule_expressions, without_threshold
 from tests.telemetry.prometheus import Prometheus
