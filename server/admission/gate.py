@@ -10,7 +10,7 @@ from server.admission.capacity import Capacity
 from server.admission.limiter import Limiter
 from server.admission.salts import account_salt, salt_secret
 from server.admission.store import Clock, MemoryStore, Store
-from server.admission.terms import Bounds, rate_limit_headers
+from server.admission.terms import Bounds, Standing, rate_limit_headers
 from server.admission.ticket import Desk, Observe, Ticket
 from server.admission.watch import WatchedKeys
 from server.errors import Detail, InvalidRequest
@@ -90,6 +90,11 @@ class Gate:
         """Headers that say how the caller's account stands, for an answer without a ticket. Never fails."""
         bounds = Bounds.of(caller.terms)
         return {} if bounds.unlimited else rate_limit_headers(await self._store.standing(caller.account), bounds)
+
+    async def standings(self) -> list[tuple[Caller, Standing]]:
+        """Every account that has a valid key, and how it stands at this moment."""
+        callers = [self._local] if self._keys is None else self._keys.ring.accounts()
+        return [(caller, await self._store.standing(caller.account)) for caller in callers]
 
     def start(self) -> None:
         """Begin to watch the key file and to look after shared limits."""

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from server.settings import LedgerSettings
 from server.telemetry.database import Database, ledger_url, usage_table
-from tests.accounts.fleet import Fleet, Replica, until
+from tests.accounts.fleet import HOUSE_PROMPT, Fleet, Replica, until
 
 AT_ONCE = 24
 ENGINE = {
@@ -40,7 +40,10 @@ class Crowd:
         chance = self._chance
         body = {
             "model": "electron",
-            "messages": [{"role": "user", "content": f"{chance.random()}: " + "Tell me more. " * chance.randrange(8)}],
+            "messages": [
+                {"role": "system", "content": HOUSE_PROMPT},
+                {"role": "user", "content": f"{chance.random()}: " + "Tell me more. " * chance.randrange(8)},
+            ],
             "max_tokens": 100 if leaves else chance.randint(1, 4),
             "ignore_eos": leaves,
             "stream": chance.random() < 0.7,

@@ -24,6 +24,7 @@ async def test_every_call_is_in_the_ledger_to_the_token(fleet: Fleet, name: str)
     books = await crowd_books(fleet, name, account, REQUESTS)
     assert books.ledger["requests"] == REQUESTS
     assert {figure: books.ledger[figure] for figure in ENGINE} == books.engine
+    assert 0 < books.ledger["cached_tokens"] < books.ledger["prompt_tokens"]
     assert 0 < books.ledger["delivered_tokens"] < books.ledger["generated_tokens"]
     assert books.errors == 0 and books.disconnects > REQUESTS / 10
     assert books.leases == 0
