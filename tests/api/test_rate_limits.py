@@ -83,7 +83,9 @@ async def test_requests_at_fault(house: LimitedHouse, status: int, request_: dic
 async def test_a_model_that_the_plan_lacks(house: LimitedHouse) -> None:
     async with house.open() as client:
         answer = await client.post(CHAT, json=body(), headers=house.known("poor"))
+        listed = await client.get("/v1/models", headers=house.known("poor"))
     assert (answer.status_code, answer.headers["x-ratelimit-remaining-requests"]) == (403, "5")
+    assert listed.json()["data"] == []
 
 
 @pytest.mark.parametrize(("fault", "status"), [(EngineFailed("It died."), 502), (KeyError("a bug"), 500)])
