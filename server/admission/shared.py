@@ -99,12 +99,15 @@ class SharedStore:
     async def renew(self) -> None:
         """Send what ended, then renew what runs; the first success after failures puts Redis in charge again."""
         async with self._turn, self._watched(PATIENCE):
+            if not self.up:  # what is open from before is dead, and each connection would cost an attempt
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
             await self._send_unsent()
-            pipe = self._redis.pipeline(transaction=False)
-            for account, leases in list(self._held.items()):
-                await self._renew([self._key(account, "leases")], [self._now(), self._settings.lease, *leases], pipe)
-            pipe.ping()
-            await pipe.execute()
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for account, leases in list(self._held.items()):
+                    keys, expiry = [self._key(account, "leases")], [self._now(), self._settings.lease]
+                    await self._renew(keys, [*expiry, *leases], pipe)
+                pipe.ping()
+                await pipe.execute()
 
     async def _ask(self, account: str, lease: str, bounds: Bounds, tokens: int) -> Standing | None:
         """Redis's answer, or None where there was none. Cancelled, it leaves nothing behind."""
@@ -171,12 +174,12 @@ class SharedStore:
         sending = {account: list(ends) for account, ends in self._unsent.items()}
         if not sending:
             return
-        pipe = self._redis.pipeline(transaction=False)
-        for end in (end for ends in sending.values() for end in ends):
-            keys = [self._key(end.account, name) for name in ("window", "leases", "tokens", "refunds")]
-            tokens = -1 if end.tokens is None else end.tokens
-            await self._settle(keys, [end.lease, self._now(), end.settling, end.bounds.refunds, tokens], pipe)
-        await pipe.execute()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for end in (end for ends in sending.values() for end in ends):
+                keys = [self._key(end.account, name) for name in ("window", "leases", "tokens", "refunds")]
+                tokens = -1 if end.tokens is None else end.tokens
+                await self._settle(keys, [end.lease, self._now(), end.settling, end.bounds.refunds, tokens], pipe)
+            await pipe.execute()
         for account, ends in sending.items():
             del self._unsent[account][: len(ends)]
             if not self._unsent[account]:

@@ -1,5 +1,6 @@
 """File, environment and flags to settings."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from server.settings.base import SettingsError, nearest
 from server.settings.environment import PREFIX, settings_in
 from server.settings.root import Settings
+
+PASSWORD = re.compile(r"://[^/@\s]*@")  # in a URL
 
 
 def load_settings(
@@ -67,7 +70,7 @@ def _explain(fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     name = ".".join(path)
     if fault["type"] != "extra_forbidden":
-        return f"`{name}`: {fault['msg']}, got {fault['input']!r}"
+        return f"`{name}`: {fault['msg']}, got {PASSWORD.sub('://…@', repr(fault['input']))}"
     known = _section(path[:-1]).model_fields
     prefix = ".".join(path[:-1])
     return f"unknown setting `{name}`{nearest(name, (f'{prefix}.{key}'.lstrip('.') for key in known))}"

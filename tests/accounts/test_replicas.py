@@ -66,7 +66,7 @@ async def talk_when_there_is_room(client: openai.AsyncOpenAI, lines: AsyncExitSt
 
 
 async def test_a_killed_server_gives_its_leases_back(fleet: Fleet) -> None:
-    """The last test of this folder: one server is left."""
+    """The last test of this folder: one server is left, and at the end none."""
     key = fleet.account("killed", "line")
     async with calling(fleet.a, key) as survivor, calling(fleet.b, key) as victim, AsyncExitStack() as lines:
         for _ in range(3):
@@ -80,3 +80,4 @@ async def test_a_killed_server_gives_its_leases_back(fleet: Fleet) -> None:
             with pytest.raises(openai.RateLimitError, match="Concurrency limit reached"):
                 await ask(survivor)
     until(lambda: fleet.a.series("electron_requests_in_flight") == 0)
+    assert fleet.a.stop() == 0

@@ -270,3 +270,16 @@ def test_the_breaker_opens_once_and_closes_once() -> None:
     assert breaker.succeeded() is False
     assert [breaker.failed(), breaker.failed(), breaker.failed(), breaker.open] == [False, True, False, True]
     assert [breaker.succeeded(), breaker.succeeded(), breaker.open] == [True, False, False]
+
+
+async def test_one_look_is_enough_when_redis_is_back(replicas: Any, redis_server: Any) -> None:
+    """However many connections were open when it went: none of them costs an attempt."""
+    store = replicas.store(started=False)
+    await asyncio.gather(*(ask(store, f"r{i}", Bounds(concurrency=100)) for i in range(20)))
+    assert len(store._redis.connection_pool._available_connections) > 5
+    redis_server.stop()
+    while store.up:
+        await store.renew()
+    redis_server.start()
+    await store.renew()
+    assert store.up
