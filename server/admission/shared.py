@@ -104,8 +104,8 @@ class SharedStore:
             await self._send_unsent()
             async with self._redis.pipeline(transaction=False) as pipe:
                 for account, leases in list(self._held.items()):
-                    keys, expiry = [self._key(account, "leases")], [self._now(), self._settings.lease]
-                    await self._renew(keys, [*expiry, *leases], pipe)
+                    key = self._key(account, "leases")
+                    await self._renew([key], [self._now(), self._settings.lease, *leases], pipe)
                 pipe.ping()
                 await pipe.execute()
 
