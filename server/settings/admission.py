@@ -17,7 +17,7 @@ class RedisSettings(Section):
     url: Secret | None = Field(None, description="redis:// or rediss://; absent: each process has its own limits.")
     prefix: str = Field("electron", description="Of every key; replicas with the same one share their limits.")
     connections: int = Field(32, ge=1)
-    timeout: float = Field(0.05, gt=0, le=1, description="Of one answer; longer counts as a failure.")
+    timeout: float = Field(0.05, gt=0, le=5, description="Of one answer; longer counts as a failure.")
     lease: float = Field(15.0, gt=0, description="How long a killed replica's requests still count as running.")
     on_failure: Literal["open", "closed"] = Field(
         "open", description="While Redis is away: limits of this process alone, or 503."

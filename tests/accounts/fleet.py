@@ -63,7 +63,7 @@ class Fleet:
             "admission.keys_poll=0.05",
             f"admission.plans={json.dumps(PLANS)}",
             f"admission.shared_prompts={json.dumps([HOUSE_PROMPT])}",
-            f"admission.redis={json.dumps({'url': redis.url, 'timeout': 1.0, 'lease': LEASE})}",
+            f"admission.redis={json.dumps({'url': redis.url, 'timeout': 5.0, 'lease': LEASE})}",
             "telemetry.metrics.account_label=true",
             "lifecycle.drain_pause=0",
         )

@@ -57,7 +57,7 @@ async def test_two_replicas_share_the_sums(replicas: Any, clock: Any) -> None:
 
 
 async def test_hundreds_at_once_on_two_replicas_get_exactly_the_plan(replicas: Any) -> None:
-    stores = [replicas.store(timeout=1.0), replicas.store(timeout=1.0)]
+    stores = [replicas.store(), replicas.store()]
     answers = await asyncio.gather(*(ask(stores[i % 2], f"r{i}") for i in range(300)))
     assert sum(answer.obstacle is None for answer in answers) == 3
     assert all(store.up for store in stores)
