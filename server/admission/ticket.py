@@ -144,8 +144,7 @@ class Ticket:
             "tokens": f"Rate limit reached: {bounds.tokens} tokens per minute on the plan `{self.plan}`.",
             "concurrency": "Concurrency limit reached",
         }
-        retry_after = max(1, math.ceil(standing.retry_after))
-        return RateLimited(messages[standing.obstacle], retry_after, self.headers)
+        return RateLimited(messages[standing.obstacle], max(1, math.ceil(standing.retry_after)))
 
     def _settling(self, error: BaseException | None) -> Settling:
         """Who cancels before the first token gets the place back; so does whom the server failed."""

@@ -97,11 +97,12 @@ async def test_failures_of_the_server(house: LimitedHouse, fault: Exception, sta
     assert standing(answer) == (status, 4, 1)  # the first one was given back
 
 
-async def test_limits_of_the_account(house: LimitedHouse) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_limits_of_the_account(house: LimitedHouse, stream: bool) -> None:
     async with house.open() as client:
         for _ in range(5):
             await client.post(CHAT, json=body(), headers=house.known())
-        answer = await client.post(CHAT, json=body(), headers=house.known())
+        answer = await client.post(CHAT, json=body(stream=stream), headers=house.known())
     assert standing(answer) == (429, 0, 2)
     assert answer.headers["x-ratelimit-reset-requests"] == answer.headers["retry-after"] + "s"
 
