@@ -55,7 +55,7 @@ async def main(url: str) -> None:
     registry.register(snapshot)
     page = MetricsPage((registry,), time.monotonic, max_age=0.0)
     times = [await longest_hold(page) for _ in range(ROUNDS)]
-    print(f"{snapshot.samples} samples, {ROUNDS} pages; milliseconds:")
+    print(f"{snapshot.samples} samples, {ROUNDS} pages; milliseconds of processor time:")
     for name, values in zip(("longest hold of a page", "whole page"), zip(*times, strict=True), strict=True):
         cuts = statistics.quantiles([1000 * value for value in values], n=100)
         print(f"{name:24} median {cuts[49]:6.2f}  p99 {cuts[98]:6.2f}  max {1000 * max(values):6.2f}")

@@ -81,7 +81,7 @@ async def crowd_books(fleet: Fleet, name: str, account: str, requests: int) -> B
         await _at_rest(replica)
     after = _engine_sums(replica)
     return Books(
-        await _ledger_sums(fleet, name, account),
+        await ledger_sums(fleet, name, account),
         {figure: after[figure] - before[figure] for figure in ENGINE},
         _requests(replica, account, outcome="disconnect"),
         _requests(replica, account, outcome="error"),
@@ -121,7 +121,7 @@ def _leases(fleet: Fleet, account: str) -> int:
         return int(client.zcard(name))
 
 
-async def _ledger_sums(fleet: Fleet, name: str, account: str) -> dict[str, int]:
+async def ledger_sums(fleet: Fleet, name: str, account: str) -> dict[str, int]:
     database = Database(ledger_url(ledger_settings(fleet, name)), 5.0)
     columns = usage_table.c
     query = select(func.count(), *(func.sum(columns[figure]) for figure in SUMS)).where(columns.account == account)

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.admission.conftest import Office, RedisServer
 from tests.conftest import Server
-from tests.telemetry.helpers import postgres_server
+from tests.telemetry.helpers import Postgres, postgres_server
 
 PATIENCE = 60.0  # seconds that something that must come may take
 LEASE = 8.0  # seconds: longer than a busy machine keeps a server from renewing them
@@ -53,11 +53,12 @@ class Replica(Server):
 class Fleet:
     """Both servers, what they share, and the accounts that may use them."""
 
-    def __init__(self, folder: Path, redis: RedisServer, database: str) -> None:
+    def __init__(self, folder: Path, redis: RedisServer, postgres: Postgres) -> None:
         self.redis = redis
+        self.postgres = postgres
         self.office = Office(folder / "keys.yaml", ("standard", "enterprise", *PLANS))
         self.office.create("nobody")
-        self.ledgers = {"a": "", "b": database}
+        self.ledgers = {"a": "", "b": postgres.url}
         shared = (
             f"admission.keys_file={self.office.path}",
             "admission.keys_poll=0.05",
@@ -73,7 +74,7 @@ class Fleet:
             "b",
             *shared,
             "admission.redis.on_failure=closed",
-            f"telemetry.ledger.url={database}",
+            f"telemetry.ledger.url={postgres.url}",
             "telemetry.log_level=DEBUG",
         )
 
@@ -113,7 +114,7 @@ def running_fleet(folder: Path) -> Iterator[Fleet]:
         redis = RedisServer()
         redis.start()
         stack.callback(redis.stop)
-        fleet = Fleet(folder, redis, stack.enter_context(postgres_server()).url)
+        fleet = Fleet(folder, redis, stack.enter_context(postgres_server()))
         for replica in fleet.both:
             stack.callback(replica.stop)
         for replica in fleet.both:

@@ -1,6 +1,7 @@
 """Calls of which half are cut off somewhere: every one is in the ledger, to the token. Two thousand of them are what
 `python -m benchmarks.ledger` makes."""
 
+import asyncio
 import csv
 import io
 import json
@@ -10,7 +11,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.accounts.crowd import ENGINE, crowd_books
+from tests.accounts.callers import ask, calling
+from tests.accounts.crowd import ENGINE, crowd_books, ledger_sums
 from tests.accounts.fleet import Fleet
 from tests.conftest import ROOT
 
@@ -29,6 +31,21 @@ async def test_every_call_is_in_the_ledger_to_the_token(fleet: Fleet, name: str)
     assert books.errors == 0 and books.disconnects > REQUESTS / 10
     assert books.leases == 0
     assert_reported(fleet, name, account, books.ledger)
+
+
+async def test_a_database_that_is_away_costs_no_request_and_no_row(fleet: Fleet) -> None:
+    async with calling(fleet.b, fleet.account("outlasting", "line")) as client:
+        fleet.postgres.stop()
+        try:
+            for _ in range(3):
+                await ask(client)
+            await asyncio.to_thread(fleet.b.wait_for, "electron_ledger_up", 0)
+            await ask(client)
+        finally:
+            fleet.postgres.start()
+    for series, value in (("ledger_up", 1), ("ledger_pending", 0), ("ledger_lag_seconds", 0)):
+        await asyncio.to_thread(fleet.b.wait_for, f"electron_{series}", value)
+    assert (await ledger_sums(fleet, "b", "outlasting"))["requests"] == 4
 
 
 def assert_reported(fleet: Fleet, name: str, account: str, sums: dict[str, int]) -> None:
