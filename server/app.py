@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from server import __version__
+from server.api.admin import admin_router
 from server.api.completions import completions_router
 from server.api.errors import install_error_handlers
 from server.api.health import health_router
@@ -43,10 +44,16 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> FastAPI:
         app.include_router(completions_router(lifecycle, settings.http, names), prefix=prefix, tags=["completions"])
         app.include_router(warm_router(lifecycle, settings.http, names), prefix=prefix, tags=["completions"])
         app.include_router(models_router(lifecycle), prefix=prefix, tags=["models"])
+    app.include_router(admin_router(lifecycle), tags=["operation"])
     app.include_router(health_router(lifecycle), tags=["operation"])
     app.include_router(metrics_router(lifecycle.desk.page), tags=["operation"])
     install_error_handlers(app, lifecycle.desk.metrics.refused)
-    app.add_middleware(RequestContext, observe=lifecycle.desk.metrics.refused, ending=lambda: lifecycle.ending)
+    app.add_middleware(
+        RequestContext,
+        observe=lifecycle.desk.metrics.refused,
+        ending=lambda: lifecycle.ending,
+        rate_limits=lifecycle.gate.rate_limits,
+    )
     return app
 
 

@@ -124,13 +124,13 @@ class Forbidden(ServerError):
 
 
 class RateLimited(ServerError):
-    """The account's own limit. `retry_after` in whole seconds; `standing`: headers that say how much is used."""
+    """The account's own limit. `retry_after` in whole seconds."""
 
     status = 429
     type = "rate_limit_error"
 
-    def __init__(self, message: str, retry_after: int, standing: Mapping[str, str]) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after), **standing})
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after)})
 
 
 class EngineFailed(ServerError):

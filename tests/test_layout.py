@@ -75,7 +75,7 @@ def test_only_kernel_files_import_triton(path: Path) -> None:
 def test_only_the_settings_read_the_environment(path: Path) -> None:
     reads = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
     if reads & {"environ", "getenv"}:
-        assert path == SERVER / "settings.py"
+        assert path == SERVER / "settings" / "environment.py"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

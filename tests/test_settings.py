@@ -52,6 +52,12 @@ def test_faults_are_named(file: Path, assignment: str, expected: str) -> None:
     assert expected in str(raised.value)
 
 
+def test_a_password_is_not_repeated() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(environment={}, assignments=["admission.redis=redis://:hunter2@redis:6379/0"])
+    assert "://…@redis:6379/0" in str(raised.value) and "hunter2" not in str(raised.value)
+
+
 def test_all_faults_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as raised:
         load_settings(environment={"ELECTRON__HTTP__PROT": "1"}, assignments=["model.context_window=1"])

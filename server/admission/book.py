@@ -34,6 +34,11 @@ def consider(book: Book, lease: str, bounds: Bounds, tokens: int, now: float) ->
     obstacle, wait = _obstacle(book, bounds, tokens, now)
     if obstacle is None:
         enter(book, lease, bounds, tokens, now)
+    return standing(book, now, obstacle, wait)
+
+
+def standing(book: Book, now: float, obstacle: Obstacle | None = None, wait: float = 0.0) -> Standing:
+    forget(book, now)
     oldest = next(iter(book.window.values()), None)
     reset = oldest.at + WINDOW - now if oldest else 0.0
     return Standing(obstacle, len(book.window), len(book.running), wait, reset)

@@ -45,6 +45,10 @@ class KeyRing:
         """Keys that are valid."""
         return sum(key.revoked is None for _, key in self._keys.values())
 
+    def accounts(self) -> list[Caller]:
+        """One of the callers of each account that has a valid key."""
+        return list({caller.account: caller for caller, key in self._keys.values() if key.revoked is None}.values())
+
     def find(self, presented: str) -> Caller | None:
         """Whose key that is. The work is the same for keys of every kind, right, wrong, revoked or none at all."""
         caller, key = self._keys.get(key_id_of(presented), (None, None))

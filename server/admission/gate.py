@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import cast, get_args
 
 from server.admission.callers import Caller, identify, local_caller
@@ -9,6 +10,7 @@ from server.admission.capacity import Capacity
 from server.admission.limiter import Limiter
 from server.admission.salts import account_salt, salt_secret
 from server.admission.store import Clock, MemoryStore, Store
+from server.admission.terms import Bounds, Standing, rate_limit_headers
 from server.admission.ticket import Desk, Observe, Ticket
 from server.admission.watch import WatchedKeys
 from server.errors import Detail, InvalidRequest
@@ -83,6 +85,16 @@ class Gate:
             tokens=prompt_tokens_hint,
             cache_salt=None if self._keys is None else account_salt(self._secret, caller.account),
         )
+
+    async def rate_limits(self, caller: Caller) -> Mapping[str, str]:
+        """Headers that say how the caller's account stands, for an answer without a ticket. Never fails."""
+        bounds = Bounds.of(caller.terms)
+        return {} if bounds.unlimited else rate_limit_headers(await self._store.standing(caller.account), bounds)
+
+    async def standings(self) -> list[tuple[Caller, Standing]]:
+        """Every account that has a valid key, and how it stands at this moment."""
+        callers = [self._local] if self._keys is None else self._keys.ring.accounts()
+        return [(caller, await self._store.standing(caller.account)) for caller in callers]
 
     def start(self) -> None:
         """Begin to watch the key file and to look after shared limits."""

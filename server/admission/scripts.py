@@ -86,6 +86,21 @@ return {found, redis.call('ZCARD', window), redis.call('ZCARD', leases), text(wa
 """
 )
 
+# KEYS window leases
+# ARGV now
+# Answers as ACQUIRE does, of an account that asks for nothing.
+STANDING = (
+    _COMMON
+    + """
+local now = instant(ARGV[1])
+local since = '(' .. text(now - SPAN)
+local oldest = redis.call('ZRANGEBYSCORE', KEYS[1], since, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+local reset = oldest[2] and tonumber(oldest[2]) + SPAN - now or 0
+local running = redis.call('ZCOUNT', KEYS[2], '(' .. text(now), '+inf')
+return {'', redis.call('ZCOUNT', KEYS[1], since, '+inf'), running, '0', text(reset)}
+"""
+)
+
 # KEYS window leases tokens refunds
 # ARGV lease now settling cap tokens
 SETTLE = (

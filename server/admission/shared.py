@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from server.admission.breaker import Breaker
-from server.admission.scripts import ACQUIRE, RENEW, SETTLE
+from server.admission.scripts import ACQUIRE, RENEW, SETTLE, STANDING
 from server.admission.store import Clock, MemoryStore
 from server.admission.terms import Bounds, Obstacle, Settlement, Standing
 from server.errors import Unavailable
@@ -43,6 +43,7 @@ class SharedStore:
         self._breaker = Breaker(settings.failures)
         self._redis = _connect(settings)
         self._acquire = self._redis.register_script(ACQUIRE)
+        self._standing = self._redis.register_script(STANDING)
         self._settle = self._redis.register_script(SETTLE)
         self._renew = self._redis.register_script(RENEW)
         self._held: defaultdict[str, set[str]] = defaultdict(set)  # account -> leases of this replica
@@ -65,6 +66,15 @@ class SharedStore:
             self._local.enter(account, lease, bounds, tokens)
             self._held[account].add(lease)
         return standing
+
+    async def standing(self, account: str) -> Standing:
+        answer = None
+        if self.up:
+            keys = [self._key(account, name) for name in ("window", "leases")]
+            async with self._watched(self._settings.timeout):
+                await self._send_ends_of(account)
+                answer = await self._standing(keys, [self._now()])
+        return await self._local.standing(account) if answer is None else _standing(answer)
 
     def settle(self, end: Settlement) -> bool:
         self._held[end.account].discard(end.lease)
@@ -89,12 +99,15 @@ class SharedStore:
     async def renew(self) -> None:
         """Send what ended, then renew what runs; the first success after failures puts Redis in charge again."""
         async with self._turn, self._watched(PATIENCE):
+            if not self.up:  # what is open from before is dead, and each connection would cost an attempt
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
             await self._send_unsent()
-            pipe = self._redis.pipeline(transaction=False)
-            for account, leases in list(self._held.items()):
-                await self._renew([self._key(account, "leases")], [self._now(), self._settings.lease, *leases], pipe)
-            pipe.ping()
-            await pipe.execute()
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for account, leases in list(self._held.items()):
+                    key = self._key(account, "leases")
+                    await self._renew([key], [self._now(), self._settings.lease, *leases], pipe)
+                pipe.ping()
+                await pipe.execute()
 
     async def _ask(self, account: str, lease: str, bounds: Bounds, tokens: int) -> Standing | None:
         """Redis's answer, or None where there was none. Cancelled, it leaves nothing behind."""
@@ -103,8 +116,7 @@ class SharedStore:
         answer = None
         try:
             async with self._watched(self._settings.timeout):
-                if account in self._unsent:
-                    await self._flush()
+                await self._send_ends_of(account)
                 answer = await self._acquire(keys, [lease, self._now(), *limits, tokens, self._settings.lease])
         except asyncio.CancelledError:
             self._send_later(Settlement(account, lease, "undo", bounds))
@@ -149,6 +161,10 @@ class SharedStore:
                 async with asyncio.timeout(min(self._settings.pause, self._settings.lease / 3)):
                     await self._closing.wait()
 
+    async def _send_ends_of(self, account: str) -> None:
+        if account in self._unsent:
+            await self._flush()
+
     async def _flush(self) -> None:
         async with self._turn, self._watched(PATIENCE):
             await self._send_unsent()
@@ -158,12 +174,12 @@ class SharedStore:
         sending = {account: list(ends) for account, ends in self._unsent.items()}
         if not sending:
             return
-        pipe = self._redis.pipeline(transaction=False)
-        for end in (end for ends in sending.values() for end in ends):
-            keys = [self._key(end.account, name) for name in ("window", "leases", "tokens", "refunds")]
-            tokens = -1 if end.tokens is None else end.tokens
-            await self._settle(keys, [end.lease, self._now(), end.settling, end.bounds.refunds, tokens], pipe)
-        await pipe.execute()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for end in (end for ends in sending.values() for end in ends):
+                keys = [self._key(end.account, name) for name in ("window", "leases", "tokens", "refunds")]
+                tokens = -1 if end.tokens is None else end.tokens
+                await self._settle(keys, [end.lease, self._now(), end.settling, end.bounds.refunds, tokens], pipe)
+            await pipe.execute()
         for account, ends in sending.items():
             del self._unsent[account][: len(ends)]
             if not self._unsent[account]:

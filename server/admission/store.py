@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
-from server.admission.book import Book, consider, enter, settle
+from server.admission.book import Book, consider, enter, settle, standing
 from server.admission.terms import Bounds, Settlement, Standing
 
 Clock = Callable[[], float]  # seconds, monotonic
@@ -28,6 +28,9 @@ class Store(Protocol):
             Unavailable: the limits cannot be checked, and that is to mean no.
         """
 
+    async def standing(self, account: str) -> Standing:
+        """As it is now; nothing is admitted. Never fails: while shared limits are away, as this process knows it."""
+
     def settle(self, end: Settlement) -> bool:
         """End a request at once, as far as this process goes. True: its place in the window was given back."""
 
@@ -50,6 +53,9 @@ class MemoryStore:
 
     async def acquire(self, account: str, lease: str, bounds: Bounds, tokens: int) -> Standing:
         return consider(self._books[account], lease, bounds, tokens, self._clock())
+
+    async def standing(self, account: str) -> Standing:
+        return standing(self._books[account], self._clock())
 
     def enter(self, account: str, lease: str, bounds: Bounds, tokens: int) -> None:
         """Write down what another store admitted."""

@@ -31,7 +31,7 @@ class Desk:
 class Ticket:
     """An asynchronous context manager, good for one request. It holds nothing before it is entered.
 
-    headers: rate-limit headers, once admitted.
+    headers: rate-limit headers, once the limits were asked.
     service_class, priority: of the engine's queue; a smaller priority goes first.
     cache_salt: keeps the account's prefix cache apart; None: there is but one account.
     """
@@ -77,6 +77,7 @@ class Ticket:
         self._slot = self._take_slot()
         try:
             standing = await self._ask_limiter()
+            self.headers = rate_limit_headers(standing, self._bounds)
             if standing.obstacle:
                 raise self._refusal(standing)
         except BaseException:
@@ -86,7 +87,6 @@ class Ticket:
         if self._released:  # the caller went before this
             self._leave("undo")
             raise asyncio.CancelledError
-        self.headers = rate_limit_headers(standing, self._bounds)
         self._decided("admitted")
         return self
 
@@ -144,8 +144,7 @@ class Ticket:
             "tokens": f"Rate limit reached: {bounds.tokens} tokens per minute on the plan `{self.plan}`.",
             "concurrency": "Concurrency limit reached",
         }
-        retry_after = max(1, math.ceil(standing.retry_after))
-        return RateLimited(messages[standing.obstacle], retry_after, rate_limit_headers(standing, bounds))
+        return RateLimited(messages[standing.obstacle], max(1, math.ceil(standing.retry_after)))
 
     def _settling(self, error: BaseException | None) -> Settling:
         """Who cancels before the first token gets the place back; so does whom the server failed."""

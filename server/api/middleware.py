@@ -2,29 +2,34 @@
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.admission.callers import Caller
 from server.api.errors import Observe, error_response
 from server.errors import ServerError
 
 logger = logging.getLogger("server.api")
 
 
+RateLimits = Callable[[Caller], Awaitable[Mapping[str, str]]]
+
+
 class RequestContext:
     """Gives each request an id (`request.state.request_id`, header `X-Request-Id`), answers unexpected errors.
 
     ending: whether clients should take their next request elsewhere.
-
-    Where a route has put a ticket into `request.state.ticket`, its headers go out too, whatever the answer is.
+    rate_limits: headers for a caller who is known by his key. They go out whatever the answer is.
     """
 
-    def __init__(self, app: ASGIApp, observe: Observe, ending: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, observe: Observe, ending: Callable[[], bool], rate_limits: RateLimits) -> None:
         self.app = app
         self.observe = observe
         self.ending = ending
+        self.rate_limits = rate_limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,9 +48,8 @@ class RequestContext:
                 headers["X-Request-Id"] = request_id
                 if self.ending():
                     headers["Connection"] = "close"
-                if ticket := state.get("ticket"):
-                    for name, value in ticket.headers.items():
-                        headers.setdefault(name, value)
+                for name, value in (await self._rate_limits(state)).items():
+                    headers.setdefault(name, value)
             await send(message)
 
         try:
@@ -57,3 +61,11 @@ class RequestContext:
             if started:  # too late for a status: cutting the connection is the only honest sign left
                 raise
             await error_response(error, request_id)(scope, receive, send_with_id)
+
+    async def _rate_limits(self, state: Mapping[str, Any]) -> Mapping[str, str]:
+        """From the ticket, if the limits were asked; they are asked now where the request did not get that far."""
+        ticket, caller = state.get("ticket"), state.get("caller")
+        if ticket and ticket.headers:
+            headers: Mapping[str, str] = ticket.headers
+            return headers
+        return await self.rate_limits(caller) if caller else {}

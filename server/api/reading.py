@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from server.api.body import read_json
+from server.api.callers import caller_of
 from server.lifecycle import Lifecycle
 from server.protocol import ChatRequest, CompletionRequest, Limits
 from server.protocol.responses import ErrorEnvelope
@@ -34,11 +35,10 @@ async def read_request(
     """The request, with its ticket in `request.state`.
 
     Raises:
-        Unavailable: not ready.
-        Unauthorized, UnsupportedMediaType, BodyTooLarge, InvalidRequest: refused.
+        Unauthenticated, Unavailable, UnsupportedMediaType, BodyTooLarge, InvalidRequest: refused.
     """
+    caller = caller_of(request, lifecycle)
     loaded = lifecycle.loaded
-    caller = lifecycle.gate.identify(request.headers.get("authorization"))
     body = await read_json(request, http.max_body, http.read_timeout)
     if len(body) <= PARSED_INLINE:
         parsed = parse(body, loaded.limits)

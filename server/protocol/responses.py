@@ -166,6 +166,37 @@ class ModelList(_Answer):
     data: list[Model]
 
 
+class AccountStanding(_Answer):
+    """How an account stands at this moment; what its plan does not limit is not counted, and null."""
+
+    account: str
+    plan: str
+    requests_per_minute: int | None
+    requests: int | None = Field(description="Of the last minute.")
+    concurrency: int | None
+    running: int | None
+
+
+class AccountList(_Answer):
+    object: Literal["list"] = "list"
+    data: list[AccountStanding]
+
+
+class UsageGroup(_Answer):
+    group: str = Field(description="A day (UTC), the id of a key, or a model.")
+    requests: int
+    prompt_tokens: int
+    cached_tokens: int
+    generated_tokens: int
+    delivered_tokens: int
+    price: str = Field(description="A decimal number, in the operator's currency.")
+
+
+class UsageList(_Answer):
+    object: Literal["list"] = "list"
+    data: list[UsageGroup]
+
+
 class FaultDetail(BaseModel):
     """One fault. Further members are numbers, such as token counts."""
 

@@ -22,6 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from server.settings import LedgerSettings, SettingsError
 from server.telemetry.rows import Row
@@ -79,7 +80,9 @@ class Database:
         if self._url.get_backend_name() == "sqlite" and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
         async with self._engine.begin() as connection:
-            await connection.run_sync(usage_table.metadata.create_all)
+            await connection.execute(CreateTable(usage_table, if_not_exists=True))  # another process may be at it, too
+            for index in usage_table.indexes:
+                await connection.execute(CreateIndex(index, if_not_exists=True))
 
     async def write(self, rows: Sequence[Row]) -> None:
         """In one transaction; a row whose request is known is passed over."""

@@ -5,8 +5,11 @@ import time
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import REGISTRY
+from sqlalchemy.exc import SQLAlchemyError
 
+from server.errors import NotFound, Unavailable
 from server.settings import PriceSettings, TelemetrySettings
+from server.telemetry.database import Database, ledger_url
 from server.telemetry.ledger import Ledger
 from server.telemetry.ledger_metrics import LedgerCollector
 from server.telemetry.loop_lag import LoopLag
@@ -16,6 +19,7 @@ from server.telemetry.prices import PriceList
 from server.telemetry.recorder import Recorder
 from server.telemetry.requests import Clock, Sink, log_record
 from server.telemetry.tracing import make_tracer
+from server.telemetry.usage import PATIENCE, By, UsageRow, read_usage
 
 
 class Desk:
@@ -38,6 +42,7 @@ class Desk:
         self.metrics = Metrics(settings.metrics, models)
         self.page = MetricsPage((REGISTRY, self.metrics.registry), clock, settings.metrics.page_age)
         self.ledger = Ledger(settings.ledger, clock) if settings.ledger.enabled else None
+        self._ledger_url = ledger_url(settings.ledger)
         self._tracer = make_tracer(settings.tracing)
         self._loop_lag = LoopLag(self.metrics.observe_loop_lag, clock)
         sinks: list[Sink] = [log_record]
@@ -52,6 +57,20 @@ class Desk:
         self._loop_lag.start()
         if self.ledger is not None:
             self.ledger.start()
+
+    async def usage(self, by: By, account: str | None, since: float | None) -> list[UsageRow]:
+        """What the ledger has, in sums; see `usage_rows`.
+
+        Raises:
+            NotFound: no ledger is kept.
+            Unavailable: its database does not answer.
+        """
+        if self.ledger is None:
+            raise NotFound("This server keeps no usage ledger.")
+        try:
+            return await read_usage(Database(self._ledger_url, PATIENCE), by, account, since)
+        except (OSError, SQLAlchemyError) as error:
+            raise Unavailable("The database of the usage ledger does not answer.") from error
 
     async def close(self) -> None:
         """After the last request: what was recorded is on a disk when this returns."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.accounts.callers import ask, calling
-from tests.accounts.conftest import HOUSE_PROMPT, Fleet
+from tests.accounts.fleet import HOUSE_PROMPT, Fleet
 
 BLOCK = 16  # tokens
 OWN_PROMPT = "You are the assistant of a law firm. " + "Nobody else may know what is said here. " * 12

@@ -11,7 +11,7 @@ import pytest
 from server.admission.commands import revoke_key
 from server.admission.keys import key_id_of, new_key
 from tests.accounts.callers import HELLO, ask, calling
-from tests.accounts.conftest import Fleet, status, until
+from tests.accounts.fleet import Fleet, status, until
 
 CHAT = {"model": "electron", "messages": HELLO, "max_tokens": 1}
 

@@ -1,42 +1,19 @@
-"""Plans against live servers, one and two of them. The files of this folder run in the order of their names."""
+"""Plans against live servers, one and two of them."""
 
 import asyncio
 import itertools
 import random
-import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 import openai
 import pytest
 
 from tests.accounts.callers import ask, calling, remaining, talking
-from tests.accounts.conftest import PLANS, Fleet
+from tests.accounts.fleet import PLANS, Fleet
 
 MINUTE = 60.0
-EARLY, APART = 4, 15.0  # requests, and seconds until the others of the same minute
 TURNS, ATTEMPTS = 40, 4
 DECISIONS = ("admitted", "refunded", "requests", "concurrency")
-
-
-@dataclass(frozen=True)
-class Early:
-    """An account that has asked `EARLY` times, between two moments."""
-
-    key: str
-    began: float
-    ended: float
-
-
-@pytest.fixture(scope="module", autouse=True)
-async def early(fleet: Fleet) -> Early:
-    """Before the other tests, so that some of the minute passes while they run."""
-    key = fleet.account("sliding")
-    began = time.time()
-    async with calling(fleet.a, key) as client:
-        for _ in range(EARLY):
-            await ask(client)
-    return Early(key, began, time.time())
 
 
 @pytest.mark.parametrize("servers", [1, 2])
@@ -111,21 +88,3 @@ async def test_a_caller_who_is_preempted_again_and_again(fleet: Fleet) -> None:
     assert decided["refunded"] > 0
     # What was cancelled before its first token does not count; on a slow machine the first turns are a minute ago.
     assert left >= PLANS["voice"]["requests_per_minute"] - (decided["admitted"] - decided["refunded"])
-
-
-async def test_the_window_slides(fleet: Fleet, early: Early) -> None:
-    """What was asked early leaves the minute first, and nothing else with it."""
-    await asyncio.sleep(max(0.0, early.ended + APART - time.time()))
-    async with calling(fleet.a, early.key) as one, calling(fleet.b, early.key) as two:
-        for client in (one, two) * ((10 - EARLY) // 2):
-            await ask(client)
-        admitted_at = []
-        while time.time() < early.ended + MINUTE + APART / 2:
-            try:
-                await ask(one)
-                admitted_at.append(time.time())
-            except openai.RateLimitError as refused:
-                assert float(refused.response.headers["retry-after"]) <= MINUTE
-                await asyncio.sleep(0.2)
-    assert len(admitted_at) == EARLY
-    assert min(admitted_at) - early.began > MINUTE

@@ -7,7 +7,7 @@ import httpx
 import openai
 
 from tests.accounts.callers import HELLO, ask, calling
-from tests.accounts.conftest import Fleet
+from tests.accounts.fleet import Fleet
 from tests.conftest import free_port
 from tests.telemetry.expressions import panel_expressions, rule_expressions, without_threshold
 from tests.telemetry.prometheus import Prometheus
@@ -19,6 +19,31 @@ TOOL = {
         "parameters": {"type": "object", "properties": {"room": {"enum": ["sea", "garden"]}}, "required": ["room"]},
     },
 }
+# Each has something to count after a load; parse failures and lag are there and, with luck, at zero.
+COUNTED = (
+    "requests_total",
+    "time_to_first_token_seconds_count",
+    "inter_token_latency_seconds_count",
+    "time_to_first_clause_seconds_count",
+    "time_to_tool_name_seconds_count",
+    "output_tokens_per_second_count",
+    "request_duration_seconds_count",
+    "prompt_tokens_total",
+    "cached_tokens_total",
+    "generated_tokens_total",
+    "delivered_tokens_total",
+    "cache_hit_ratio_count",
+    "tool_turns_total",
+    "tool_calls_total",
+    "structured_output_failures_total",
+    "disconnects_total",
+    "limit_decisions_total",
+    "refusals_total",
+    "ledger_rows_total",
+    "event_loop_lag_seconds_count",
+    "build_info",
+)
+AT_ZERO = ("parse_failures_total", "ledger_lag_seconds")
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "m", "schema": {"type": "array", "items": {"type": "string"}}}}
 
 
@@ -61,6 +86,8 @@ async def test_every_expression_has_data(fleet: Fleet, tmp_path: Path) -> None:
         assert await asyncio.to_thread(prometheus.wait_for, {"up": "up == 1"}) == {}
         await load(fleet)
         assert await asyncio.to_thread(prometheus.wait_for, wanted()) == {}
+        assert not [name for name in COUNTED if not fleet.a.series(f"electron_{name}")]
+        assert not await asyncio.to_thread(prometheus.wait_for, {name: f"electron_{name}" for name in AT_ZERO})
         kinds = {name: entries[0]["type"] for name, entries in prometheus.metadata().items()}
     assert kinds["electron_time_to_first_token_seconds"] == kinds["vllm:time_to_first_token_seconds"] == "histogram"
 

@@ -1,15 +1,25 @@
-"""What the replicas share goes away and comes back, and at last one of them dies."""
+"""Two replicas as one: their minute slides, what they share goes away and comes back, and at last one of them dies."""
 
 import asyncio
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
 
 import openai
 import pytest
 
 from tests.accounts.callers import ask, calling, remaining, talking
-from tests.accounts.conftest import Fleet, until
+from tests.accounts.fleet import Fleet, until
+from tests.accounts.sliding import MINUTE, Minute
 
 UP = "electron_limit_store_up"
+
+
+async def test_the_window_slides(minute: Future[Minute]) -> None:
+    """What was asked early leaves the minute first, and nothing else with it; on whichever server."""
+    lived = await asyncio.wrap_future(minute)
+    # In whole seconds, rounded up.
+    assert lived.began + MINUTE - lived.full.after <= lived.full.wait <= lived.ended + MINUTE - lived.full.before + 1
+    assert lived.late + MINUTE - lived.slid.after <= lived.slid.wait
 
 
 async def test_redis_away_and_back(fleet: Fleet) -> None:
@@ -56,7 +66,7 @@ async def talk_when_there_is_room(client: openai.AsyncOpenAI, lines: AsyncExitSt
 
 
 async def test_a_killed_server_gives_its_leases_back(fleet: Fleet) -> None:
-    """The last test of this folder: one server is left."""
+    """The last test of this folder: one server is left, and at the end none."""
     key = fleet.account("killed", "line")
     async with calling(fleet.a, key) as survivor, calling(fleet.b, key) as victim, AsyncExitStack() as lines:
         for _ in range(3):
@@ -70,3 +80,4 @@ async def test_a_killed_server_gives_its_leases_back(fleet: Fleet) -> None:
             with pytest.raises(openai.RateLimitError, match="Concurrency limit reached"):
                 await ask(survivor)
     until(lambda: fleet.a.series("electron_requests_in_flight") == 0)
+    assert fleet.a.stop() == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from server.admission import shared
 from server.admission.commands import create_key
 from server.admission.shared import SharedStore
 from server.admission.store import MemoryStore
@@ -97,7 +98,7 @@ class Replicas:
         self.made: list[SharedStore] = []
 
     def settings(self, **options: object) -> RedisSettings:
-        return RedisSettings.model_validate({"url": self.server.url, "timeout": 1.0, "pause": 0.02, **options})
+        return RedisSettings.model_validate({"url": self.server.url, "timeout": 5.0, "pause": 0.02, **options})
 
     def store(self, *, own_clock: bool = True, started: bool = True, **options: object) -> SharedStore:
         clock = self.clock if own_clock else None
@@ -109,7 +110,8 @@ class Replicas:
 
 
 @pytest.fixture
-async def replicas(redis_server: RedisServer, clock: Clock) -> AsyncIterator[Replicas]:
+async def replicas(redis_server: RedisServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Replicas]:
+    monkeypatch.setattr(shared, "PATIENCE", 5.0)
     made = Replicas(redis_server, clock)
     yield made
     await asyncio.gather(*(store.close() for store in made.made))

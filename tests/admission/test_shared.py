@@ -57,7 +57,7 @@ async def test_two_replicas_share_the_sums(replicas: Any, clock: Any) -> None:
 
 
 async def test_hundreds_at_once_on_two_replicas_get_exactly_the_plan(replicas: Any) -> None:
-    stores = [replicas.store(timeout=1.0), replicas.store(timeout=1.0)]
+    stores = [replicas.store(), replicas.store()]
     answers = await asyncio.gather(*(ask(stores[i % 2], f"r{i}") for i in range(300)))
     assert sum(answer.obstacle is None for answer in answers) == 3
     assert all(store.up for store in stores)
@@ -270,3 +270,16 @@ def test_the_breaker_opens_once_and_closes_once() -> None:
     assert breaker.succeeded() is False
     assert [breaker.failed(), breaker.failed(), breaker.failed(), breaker.open] == [False, True, False, True]
     assert [breaker.succeeded(), breaker.succeeded(), breaker.open] == [True, False, False]
+
+
+async def test_one_look_is_enough_when_redis_is_back(replicas: Any, redis_server: Any) -> None:
+    """However many connections were open when it went: none of them costs an attempt."""
+    store = replicas.store(started=False)
+    await asyncio.gather(*(ask(store, f"r{i}", Bounds(concurrency=100)) for i in range(20)))
+    assert len(store._redis.connection_pool._available_connections) > 5
+    redis_server.stop()
+    while store.up:
+        await store.renew()
+    redis_server.start()
+    await store.renew()
+    assert store.up

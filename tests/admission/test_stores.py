@@ -1,6 +1,7 @@
 """Windows, leases, tokens and refunds: the same in this process and in Redis, to the second."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -84,6 +85,18 @@ async def test_exactly_three_of_four_at_once(store: Store) -> None:
     desk.end(2)
     assert (await desk.ask()).obstacle is None
     assert (await desk.ask()).obstacle == "concurrency"
+
+
+async def test_looking_changes_nothing(store: Store, clock: Any) -> None:
+    desk = Desk(store, STANDARD)
+    assert await store.standing(ACCOUNT) == Standing()
+    await desk.ask()
+    clock.move(5)
+    await desk.pass_through()
+    for _ in range(20):
+        assert await store.standing(ACCOUNT) == Standing(requests=2, running=1, reset=55)
+    clock.move(55)
+    assert (await store.standing(ACCOUNT)).requests == 1
 
 
 async def test_refused_requests_do_not_count(store: Store, clock: Any) -> None:
@@ -187,6 +200,8 @@ async def test_redis_and_memory_decide_alike(seed: int, replicas: Any, clock: An
             lease, tokens = f"{seed}-{step}", chance.randrange(40)
             standings = [await store.acquire(account, lease, plan, tokens) for store in (here, there)]
             assert standings[0] == standings[1]
+            shown = [await store.standing(account) for store in (here, there)]
+            assert shown == [replace(standings[0], obstacle=None, retry_after=0.0)] * 2
             if standings[0].obstacle is None:
                 running[account].append((lease, plan))
         elif running[account]:

@@ -139,6 +139,12 @@ async def test_the_same_record_twice_is_one_row(
     assert await ids_in(ledger_settings) == ["id"]
 
 
+async def test_many_may_make_the_table_at_once(tmp_path: Path) -> None:
+    databases = [Database(ledger_url(LedgerSettings(directory=tmp_path)), 20.0) for _ in range(8)]
+    await asyncio.gather(*(database.prepare() for database in databases))
+    await asyncio.gather(*(database.close() for database in databases))
+
+
 async def test_two_ledgers_share_one_database(
     ledger_settings: LedgerSettings, clock: Clock, make_record: MakeRecord
 ) -> None:
