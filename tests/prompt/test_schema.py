@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from server.nano import model_path
 from server.prompt.constraint import json_grammar
 from server.prompt.schema import SchemaError
-from tests.prompt.walk import accepts
 
 MOST_STEPS = 120
 
@@ -466,8 +465,7 @@ NUMBERS = ({}, {"type": "number"}, {"type": "integer"}, {"type": "number", "mini
 
 @pytest.mark.parametrize("schema", NUMBERS, ids=str)
 def test_no_number_is_too_large_to_be_read(schema: dict) -> None:
-    grammar = json_grammar(json.dumps(schema).encode(), strict=True)
     for text in ("1" * 15, "-" + "9" * 15, "0", "-4", "5"):
-        assert accepts(grammar, text) == jsonschema.Draft202012Validator(schema).is_valid(json.loads(text))
+        assert accepts(schema, text) == jsonschema.Draft202012Validator(schema).is_valid(json.loads(text))
     for text in ("1" * 400, "-" + "1" * 400, "1e999", "-4E92443200546282553355774777968291322622", "1." + "1" * 400):
-        assert not accepts(grammar, text)
+        assert not accepts(schema, text)
