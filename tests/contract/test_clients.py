@@ -44,6 +44,18 @@ WAIT = {
     "type": "function",
     "function": {"name": "wait", "description": "Wait.", "parameters": {"type": "object", "properties": {}}},
 }
+NOTE = {
+    "type": "function",
+    "function": {
+        "name": "note",
+        "description": "Take a long note.",
+        "parameters": {
+            "type": "object",
+            "properties": {"text": {"type": "string", "minLength": 2000, "maxLength": 2000}},
+            "required": ["text"],
+        },
+    },
+}
 TOOLS = [LOOK, WAIT]
 
 
@@ -64,7 +76,7 @@ def scenarios() -> dict[str, dict[str, object]]:
         "parallel": {"request": parallel},
         "chained": {"request": request(tool_choice="required"), "after": ["forced"]},
         "answered": {"request": request(tool_choice="none", max_tokens=16), "after": ["forced", "chained"]},
-        "interrupted": {"request": request(tool_choice="required"), "interrupt": True},
+        "interrupted": {"request": request(tools=[NOTE], tool_choice="required", max_tokens=2000), "interrupt": True},
     }
 
 

@@ -5,9 +5,9 @@ import json
 import sys
 
 from loguru import logger
-from pipecat.adapters.schemas.function_schema import FunctionSchema
-from pipecat.adapters.schemas.tools_schema import ToolsSchema
-from pipecat.frames.frames import ErrorFrame, LLMContextFrame, LLMTextFrame
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import ErrorFrame, FunctionCallsStartedFrame, LLMContextFrame, LLMTextFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
@@ -18,7 +18,7 @@ logger.remove()
 
 
 class Listener(FrameProcessor):
-    """Where the text-to-speech would stand."""
+    """Where the text-to-speech would stand. Frames of calls overtake those of words: their ids tell the order."""
 
     def __init__(self, interrupt: bool, seen: dict) -> None:
         super().__init__()
@@ -31,9 +31,11 @@ class Listener(FrameProcessor):
             self._seen["error"] = frame.error
         if isinstance(frame, LLMTextFrame) and not (self._interrupt and self._seen["text"]):
             self._seen["text"] += frame.text
-            self._seen["order"].append("words")
+            self._seen["order"].append((frame.id, "words"))
             if self._interrupt:
                 await self.broadcast_interruption()
+        if isinstance(frame, FunctionCallsStartedFrame):
+            self._seen["order"] += [(frame.id, "call") for _ in frame.function_calls]
         await self.push_frame(frame, direction)
 
 
@@ -71,7 +73,6 @@ async def turn(url: str, scenario: dict, earlier: list[dict]) -> dict:
     async def carried_out(params) -> None:
         arguments = json.dumps(params.arguments)
         seen["calls"].append({"id": params.tool_call_id, "name": params.function_name, "arguments": arguments})
-        seen["order"].append("call")
         await params.result_callback({"ok": True})
 
     for schema in tools.standard_tools:
@@ -80,6 +81,7 @@ async def turn(url: str, scenario: dict, earlier: list[dict]) -> dict:
     pipeline = Pipeline([service, Listener(scenario.get("interrupt", False), seen)])
     await run_test(pipeline, frames_to_send=[LLMContextFrame(context)], start_timeout=60)
     assert "error" not in seen, seen
+    seen["order"] = [kind for _, kind in sorted(set(seen["order"]))]
     return seen
 
 
