@@ -157,9 +157,9 @@ def _bare(text: str) -> str:
     return text.rstrip(STOPS + " \n").casefold()
 
 
-async def cover(url: str, wanted: int, concurrency: int, voice: bool, **options: Any) -> Report:
-    """Conversations until so many turns have called."""
-    report, source = Report(), enumerate(scripts(voice))
+async def cover(report: Report, url: str, wanted: int, concurrency: int, voice: bool, **options: Any) -> None:
+    """Conversations until so many turns have called. The report is right at any time, if it is broken off."""
+    source = enumerate(scripts(voice))
     with tqdm(total=wanted, unit=" calls") as progress:
         async with httpx.AsyncClient(base_url=url, timeout=600) as client:
 
@@ -171,7 +171,6 @@ async def cover(url: str, wanted: int, concurrency: int, voice: bool, **options:
                     progress.update(report.called - before)
 
             await asyncio.gather(*(caller() for _ in range(concurrency)))
-    return report
 
 
 async def timings(url: str, turns: int, **options: Any) -> dict[str, list[float]]:
@@ -230,8 +229,12 @@ def main() -> None:
         ("nobody is asked to", args.quiet_calls, False, {}),
     )
     for title, wanted, voice, options in runs:
-        if wanted:
-            print(f"{title}\n{asyncio.run(cover(args.url, wanted, args.concurrency, voice, **options))}\n")
+        report = Report()
+        try:
+            if wanted:
+                asyncio.run(cover(report, args.url, wanted, args.concurrency, voice, **options))
+        finally:
+            print(f"{title}\n{report}\n", flush=True)
     for name, filler in (("no words", "off"), ("a sentence", "always"), ("a phrase", {"strategy": "phrase"})):
         if args.timings:
             asyncio.run(timings(args.url, 2, filler=filler))  # what is compiled at first use
