@@ -28,7 +28,7 @@ CHOICES = ("auto", "required", "named")
 MIN_WORDS, MAX_WORDS, MAX_CHARACTERS = 3, 15, 100
 STOPS = ".!?…।۔。！？"
 SENTENCE = re.compile(rf"[^\W\d_][^{STOPS}\n]*[{STOPS}]")
-MAX_ANSWER, MAX_CALL = 200, 1000  # tokens: an untrained model may go on for ever
+MAX_ANSWER, MAX_CALL = 200, 300  # tokens: an untrained model may go on for ever
 MARKUP = re.compile(r"[<>{}\[\]*#`_|\\\"]")
 VOICE = (
     "You are a friendly phone agent. Briefly acknowledge out loud before using any tool, like 'Let me check that' or "
@@ -109,17 +109,19 @@ async def converse(
             answer = await _turn(client, script, messages, _choice(chance, script, name), number, options)
             message = answer["message"]
             report.turns[name] += 1
-            chained = bool(message["tool_calls"]) and answer["finish_reason"] == "tool_calls" and chance.random() < 0.35
-            if not message["tool_calls"] or answer["finish_reason"] != "tool_calls":
+            cut = answer["finish_reason"] != "tool_calls"
+            chained = not cut and chance.random() < 0.35
+            if message["tool_calls"]:
+                report.calls[name] += 1
+                report.spoken[str(message.get("x_filler"))] += 1
+                if not voice:
+                    report.faults.update(quiet_faults_of(message))
+                elif not (phrases and message.get("x_filler") == "model"):  # nothing bounds what it says unasked
+                    report.faults.update(faults_of(message, said))
+                said.append(message["content"] or "")
+            if cut:  # or nothing called
                 messages.append({"role": "assistant", "content": message["content"] or ""})
                 continue
-            report.calls[name] += 1
-            report.spoken[str(message.get("x_filler"))] += 1
-            if not voice:
-                report.faults.update(quiet_faults_of(message))
-            elif not (phrases and message.get("x_filler") == "model"):  # nothing bounds what a model says unasked
-                report.faults.update(faults_of(message, said))
-            said.append(message["content"] or "")
             messages.append(message)
             messages += [
                 {"role": "tool", "tool_call_id": call["id"], "content": '{"ok": true}'}
@@ -166,9 +168,8 @@ async def cover(report: Report, url: str, wanted: int, concurrency: int, voice: 
             async def caller() -> None:
                 while report.called < wanted:
                     number, script = next(source)
-                    before = report.called
                     await converse(client, script, number, report, **options)
-                    progress.update(report.called - before)
+                    progress.update(report.called - progress.n)
 
             await asyncio.gather(*(caller() for _ in range(concurrency)))
 
