@@ -10,7 +10,7 @@ from functools import partial
 from server.admission.ticket import Ticket
 from server.engine.base import Engine
 from server.engine.deadline import Deadline, Deadlines, Patience
-from server.parsing import Family, Filled, Parser, ParserEvent, make_parser, most_calls, turn_parser
+from server.parsing import Family, Filled, Parser, ParserEvent, cut_off, make_parser, most_calls, turn_parser
 from server.prompt import PromptBuilder
 from server.protocol import ChatRequest, CompletionRequest
 from server.records import (
@@ -202,7 +202,8 @@ async def parsed(
             break
         reason = delta.finish_reason or reason
     else:
-        for event in turn.pass_on(parser.finish()):
+        rest = parser.finish()
+        for event in turn.pass_on(cut_off(rest) if reason == "length" else rest):
             yield event
     ended: FinishReason = "tool_calls" if turn.calls and reason == "stop" else reason
     finish = Finish(ended, meter.usage, turn.take_logprobs(), meter.speaker)

@@ -19,6 +19,7 @@ A parser turns the text that a model writes into events, piece by piece.
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from server.records import Arguments, Reasoning, Text, ToolCall
@@ -43,6 +44,14 @@ class Parser(Protocol):
 
     def finish(self) -> Sequence[ParserEvent]:
         """The rest. Nothing may be fed afterwards."""
+
+
+def cut_off(rest: Sequence[ParserEvent]) -> Sequence[ParserEvent]:
+    """The rest of an answer for which there was no room: a less-than sign at its end is the beginning of a tag."""
+    if not rest or not isinstance(rest[-1], Text) or not rest[-1].text.endswith("<"):
+        return rest
+    said = rest[-1].text[:-1].rstrip()
+    return [*rest[:-1], *([replace(rest[-1], text=said)] if said else [])]
 
 
 def random_id() -> str:

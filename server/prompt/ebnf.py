@@ -21,14 +21,30 @@ _ANY_CHARACTER = r"[^\0-\x1f\"\\\r\n\ud800-\udfff]"
 _HEXADECIMALS = '("u" [A-Fa-f0-9] [A-Fa-f0-9] [A-Fa-f0-9] [A-Fa-f0-9])'
 _NO_SURROGATES = '("u" ([0-9A-CEFa-cef] [A-Fa-f0-9] | [Dd] [0-7]) [A-Fa-f0-9] [A-Fa-f0-9])'
 
+# Numbers of any length are infinite to some who read them; the digits that a double holds are enough.
+_WHOLE = '(("0") | (basic_integer_1 [1-9] [0-9]*))'
+_EXACT_WHOLE = '(("0") | (basic_integer_1 [1-9] [0-9]{0, 14}))'
+_BEFORE_POINT, _EXACT_BEFORE_POINT = '(("0") | ([1-9] [0-9]*))', '(("0") | ([1-9] [0-9]{0, 14}))'
+_AFTER_POINT, _EXACT_AFTER_POINT = '("." basic_number_digits{1, -1})', '("." basic_number_digits{1, 15})'
+_EXPONENT, _SMALL_EXPONENT = "basic_number_4 basic_number_digits{1, -1})", "basic_number_4 basic_number_digits{1, 2})"
+
 # Keys besides the listed ones: a listed one must not come in by an escape (`\u0061` for `a`).
 _OTHER_KEYS = re.compile(r"^\w+_addl_key_\d+ ::= .*$", re.MULTILINE)
 _ESCAPED_KEY = r' | ("\\" basic_escape basic_string_sub)'
 
+_REPAIRS = (
+    (_CHARACTER, _JSON_CHARACTER),
+    (_ANY_OTHER, _ANY_CHARACTER),
+    (_HEXADECIMALS, _NO_SURROGATES),
+    (_WHOLE, _EXACT_WHOLE),
+    (_BEFORE_POINT, _EXACT_BEFORE_POINT),
+    (_AFTER_POINT, _EXACT_AFTER_POINT),
+    (_EXPONENT, _SMALL_EXPONENT),
+)
+
 
 def faithful(printed: str) -> str:
     """A printed grammar with its faults repaired."""
-    repairs = ((_CHARACTER, _JSON_CHARACTER), (_ANY_OTHER, _ANY_CHARACTER), (_HEXADECIMALS, _NO_SURROGATES))
-    text = reduce(lambda text, repair: text.replace(*repair), repairs, printed)
+    text = reduce(lambda text, repair: text.replace(*repair), _REPAIRS, printed)
     text = _OTHER_KEYS.sub(lambda rule: rule[0].replace(_ESCAPED_KEY, ""), text)
     return _HEXADECIMAL.sub(lambda escape: rf"\u00{escape[1]}" if escape[1] else escape[0], text)

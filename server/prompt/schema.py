@@ -23,6 +23,7 @@ from server.prompt.patterns import PatternError, cost, exact, whole_pattern
 from server.prompt.schema_parts import (
     MAX_EXACT,
     Bounds,
+    both_sided,
     count,
     elements,
     figure,
@@ -294,7 +295,7 @@ class _Rewriter:
         for keyword, bound in bounds.items():
             if not -MAX_EXACT <= bound <= MAX_EXACT:
                 self._fault((*path, keyword), f"must be between -{MAX_EXACT} and {MAX_EXACT}")
-        bounds = inclusive(bounds) if name == "integer" else bounds
+        bounds = both_sided(inclusive(bounds) if name == "integer" else bounds)
         if is_empty(bounds):
             self._fault((*path, next(iter(bounds))), "no number is within the bounds")
         return {"type": name, **bounds}

@@ -40,6 +40,13 @@ def inclusive(bounds: Bounds) -> Bounds:
     return {**({"minimum": max(lows)} if lows else {}), **({"maximum": min(highs)} if highs else {})}
 
 
+def both_sided(bounds: Bounds) -> Bounds:
+    """One bound alone would let through numbers of any length, infinite to some who read them."""
+    low = {} if bounds.keys() & {"minimum", "exclusiveMinimum"} else {"minimum": -MAX_EXACT}
+    high = {} if bounds.keys() & {"maximum", "exclusiveMaximum"} else {"maximum": MAX_EXACT}
+    return {**bounds, **low, **high} if bounds else bounds
+
+
 def is_empty(bounds: Bounds) -> bool:
     """Whether no number with as many decimals as the compiler writes is within the bounds."""
     scaled = inclusive({keyword: Fraction(str(bound)) * 10**DECIMALS for keyword, bound in bounds.items()})

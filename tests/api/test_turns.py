@@ -157,6 +157,19 @@ async def test_a_call_cut_by_length_says_so_and_cannot_be_carried_out(cut: int) 
             json.loads(call["arguments"])
 
 
+@pytest.mark.parametrize("size", range(1, len("<tool_call>")))
+async def test_no_half_of_a_tag_is_spoken_where_the_answer_is_cut(size: int) -> None:
+    words = "One moment."
+    said = await answer(f"{words}\n{LOOK}", max_tokens=len(words) + 1 + size)
+    assert (said.message["content"], said.calls, said.reason) == (words, [], "length")
+    cut = await answer(f"{LOOK}\n{LOOK}", max_tokens=len(LOOK) + 1 + size)
+    assert (cut.message["content"], len(cut.calls), cut.reason) == (None, 1, "length")
+
+
+async def test_a_less_than_sign_at_the_end_of_an_answer_is_one() -> None:
+    assert (await answer("It is <")).message["content"] == "It is <"
+
+
 async def test_without_a_choice_nothing_is_called() -> None:
     said = await answer(f"Hello.\n{LOOK}", tool_choice="none")
     assert (said.message["content"], said.calls, said.reason) == ("Hello.", [], "stop")

@@ -9,13 +9,18 @@ import pytest
 FOLDER = Path(__file__).parent / "javascript"
 
 
-@pytest.fixture(scope="module")
-def turns(server) -> dict:
+def installed() -> Path:
+    """The folder with the SDK and the scripts."""
     if not (FOLDER / "node_modules" / "openai").exists():
         install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--silent"]
         subprocess.run(install, cwd=FOLDER, check=True, timeout=300)
+    return FOLDER
+
+
+@pytest.fixture(scope="module")
+def turns(server) -> dict:
     output = subprocess.run(
-        ["node", "turns.mjs", server.url], cwd=FOLDER, check=True, timeout=120, capture_output=True, text=True
+        ["node", "turns.mjs", server.url], cwd=installed(), check=True, timeout=120, capture_output=True, text=True
     )
     return json.loads(output.stdout)
 

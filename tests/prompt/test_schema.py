@@ -458,3 +458,14 @@ def test_a_long_chain_of_references_is_followed() -> None:
 
 def test_depth_that_passes() -> None:
     assert accepts(nested(32), "[[[[]]]]")
+
+
+NUMBERS = ({}, {"type": "number"}, {"type": "integer"}, {"type": "number", "minimum": 0}, {"exclusiveMaximum": 7})
+
+
+@pytest.mark.parametrize("schema", NUMBERS, ids=str)
+def test_no_number_is_too_large_to_be_read(schema: dict) -> None:
+    for text in ("1" * 15, "-" + "9" * 15, "0", "-4", "5"):
+        assert accepts(schema, text) == jsonschema.Draft202012Validator(schema).is_valid(json.loads(text))
+    for text in ("1" * 400, "-" + "1" * 400, "1e999", "-4E92443200546282553355774777968291322622", "1." + "1" * 400):
+        assert not accepts(schema, text)
