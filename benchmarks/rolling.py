@@ -74,7 +74,10 @@ async def restart(server: Server, folder: Path) -> Server:
 
 
 async def _ready(client: httpx.AsyncClient) -> bool:
-    return (await client.get("/readyz")).status_code == 200
+    try:
+        return (await client.get("/readyz")).status_code == 200
+    except httpx.TransportError:  # the proxy itself is not up yet
+        return False
 
 
 async def rolling(folder: Path, at_once: int = 3) -> tuple[Counter[str], Counter[str]]:

@@ -16,7 +16,7 @@ FUZZED = 1500  # benchmarks/fuzz.py sends 100,000
 CHAT = "/v1/chat/completions"
 REFUSED = re.compile(
     "endless|huge|not_a_number|deep|truncated|invalid|lone|wrong|absurd|array|null|string|empty$|blank|no_messages"
-    "|fractions|duplicate|completion|byte_order"
+    "|fractions|completion|byte_order"
 )
 
 
