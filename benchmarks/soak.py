@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import httpx
 import psutil
 
-from benchmarks.callers import Body, at_rest, body, call, gauge, talk
+from benchmarks.callers import Body, at_rest, body, call, talk
 from benchmarks.fuzz import CORPUS, PATIENCE, mutated
+from tests.lifecycle.processes import gauge
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 99}}, "required": ["n"]}
 TOOL = {"type": "function", "function": {"name": "look", "parameters": SCHEMA}}
