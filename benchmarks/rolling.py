@@ -22,7 +22,8 @@ from tests.lifecycle.processes import until
 CONFIGURATION = """
 defaults
     mode http
-    timeout connect 1s
+    timeout connect 5s
+    timeout check 10s
     timeout client 600s
     timeout server 600s
     retries 5

@@ -25,6 +25,12 @@ async def calls_while(server: Server, harm: psutil.Process, number: signal.Signa
         return outcomes(await asyncio.gather(*running))
 
 
+def engine(server: Server) -> list[psutil.Process]:
+    """Core and worker."""
+    core = engine_core(server)
+    return [core, *core.children()]
+
+
 async def all_at_work(client: httpx.AsyncClient) -> bool:
     return await gauge(client, "vllm:num_requests_running") == CALLERS
 
@@ -38,11 +44,11 @@ SETTINGS = ("lifecycle.restarts=2", "lifecycle.stall_window=5", "engine.distribu
 async def test_a_hung_engine_and_a_dead_worker_are_replaced_and_one_death_more_ends_the_process(tmp_path: Path) -> None:
     with Server(tmp_path / "log.txt", *SETTINGS) as server:
         await asyncio.to_thread(server.wait_until_ready)
-        first = family(server)
+        first = engine(server)
         assert await calls_while(server, engine_core(server), signal.SIGSTOP) == LOST
         assert survivors(first) == []
         await asyncio.to_thread(server.wait_until_ready)
-        second, (worker,) = family(server), engine_core(server).children()
+        second, (worker,) = engine(server), engine_core(server).children()
         assert await calls_while(server, worker, signal.SIGKILL) == LOST
         assert survivors(second) == []
         await asyncio.to_thread(server.wait_until_ready)

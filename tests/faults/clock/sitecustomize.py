@@ -1,4 +1,4 @@
-"""A wall clock that can be set, in every Python process whose path leads here. WALL_CLOCK names a file with the offset."""
+"""A wall clock that can be set, in every Python process whose path leads here. WALL_CLOCK: a file with the offset."""
 
 import os
 import struct
