@@ -31,6 +31,7 @@ DRAIN = ("lifecycle.drain_pause=1", "lifecycle.drain_timeout=3")
 PRESSED = ("model.context_window=2048", "engine.kv_cache_memory_bytes=12582912")
 WORKER = ("engine.distributed_executor_backend=mp", RESTART)
 BEFORE, DURING = 2.0, 5.0  # seconds of calls before and in a fault that passes
+SETTLING = 3.0  # seconds: a row is written a moment after its caller has the answer
 DAY = 86_400
 
 
@@ -115,6 +116,7 @@ class Outage:
         await calling
         await until(lambda: self._made_good(client))
         healthy = time.monotonic() - mended
+        await asyncio.sleep(SETTLING)
         recorded, admitted = (await around.causes()).total(), int(await gauge(client, "electron_requests_total"))
         status = await asyncio.to_thread(around.server.stop)
         assert status == 0

@@ -9,7 +9,7 @@ import psutil
 
 from benchmarks.callers import call, outcomes, talk
 from tests.conftest import Server
-from tests.lifecycle.processes import causes, engine_core, family, gauge, survivors, until
+from tests.lifecycle.processes import LIMIT, causes, engine_core, family, gauge, survivors, until
 
 CALLERS = 6
 
@@ -54,6 +54,6 @@ async def test_a_hung_engine_and_a_dead_worker_are_replaced_and_one_death_more_e
         await asyncio.to_thread(server.wait_until_ready)
         third = family(server)
         assert await calls_while(server, engine_core(server), signal.SIGKILL) == LOST
-        assert await asyncio.to_thread(server.process.wait, 60) == 1
+        assert await asyncio.to_thread(server.process.wait, LIMIT) == 1
         assert survivors(third) == []
         assert causes(tmp_path) == {"error": 3 * CALLERS}

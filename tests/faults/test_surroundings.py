@@ -42,6 +42,12 @@ class World:
         return await gauge(self.client, "electron_ledger_pending") >= least
 
     async def all_recorded(self) -> None:
+        """Each of them once; a row is written a moment after its caller has the answer."""
+
+        async def recorded() -> bool:
+            return (await self.around.causes()).total() >= self.calls
+
+        await until(recorded)
         await self.shows("electron_ledger_lag_seconds", 0)
         assert (await self.around.causes()).total() == self.calls
 

@@ -14,7 +14,7 @@ import psutil
 from tests.conftest import Server
 
 AS_PID_1 = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-LIMIT = 60.0  # seconds
+LIMIT = 180.0  # seconds, on whatever machine
 
 
 def as_pid_1() -> tuple[str, ...]:
