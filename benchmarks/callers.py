@@ -60,7 +60,7 @@ async def call(client: httpx.AsyncClient, request: Body, headers: Mapping[str, s
 
 def outcome_of(status: int, text: str) -> str:
     if status != 200:
-        return f"{status} {json.loads(text)['error']['type']}"
+        return f"{status} {json.loads(text)['error']['type'] if text.startswith('{') else 'of a proxy'}"
     if not text.startswith(("data:", "event:", ":")):
         return COMPLETE
     last = text.rstrip("\n").split("\n\n")[-1]

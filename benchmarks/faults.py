@@ -1,42 +1,44 @@
 """What callers see of each fault, and how long it lasts: a table for the README.
 
-python -m benchmarks.faults
+python -m benchmarks.faults            # as root, or with user namespaces: one fault fills a disk of its own
+python -m benchmarks.faults --only clock
 """
 
+import argparse
 import asyncio
 import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import psutil
 
-from benchmarks.callers import call, outcomes, talk
+from benchmarks.callers import Callers, body, call, outcomes, talk
+from tests.admission.conftest import RedisServer
 from tests.conftest import Server
+from tests.faults.surroundings import Surroundings
+from tests.faults.test_clients import reset_at_every_stage
 from tests.lifecycle.processes import causes, engine_core, gauge, until
+from tests.telemetry.helpers import postgres_server
 
 CALLERS = 6
 RESTART = "lifecycle.restarts=1"
 DRAIN = ("lifecycle.drain_pause=1", "lifecycle.drain_timeout=3")
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """harm: done to a server in the middle of calls of so many tokens."""
-
-    name: str
-    harm: Callable[[Server], None]
-    settings: tuple[str, ...] = ()
-    tokens: int = 20_000
+PRESSED = ("model.context_window=2048", "engine.kv_cache_memory_bytes=12582912")
+WORKER = ("engine.distributed_executor_backend=mp", RESTART)
+BEFORE, DURING = 2.0, 5.0  # seconds of calls before and in a fault that passes
+SETTLING = 3.0  # seconds: a row is written a moment after its caller has the answer
+DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """heard, healthy: seconds after the harm, until the last call had ended and until new ones are taken again."""
+    """heard: seconds from the harm until the last call had ended; of a fault that passes, the longest call.
+    healthy: seconds until calls are taken again and nothing is left to be made good; None: the process ended."""
 
     outcomes: Counter[str]
     heard: float
@@ -46,64 +48,85 @@ class Seen:
     admitted: int
 
 
-def _signal(find: Callable[[Server], psutil.Process], number: signal.Signals) -> Callable[[Server], None]:
-    return lambda server: find(server).send_signal(number)
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """harm: done once to a server in the middle of six calls of so many words and tokens."""
+
+    name: str
+    harm: Callable[[Server], None]
+    settings: tuple[str, ...] = ()
+    tokens: int = 20_000
+    words: int = 20
+
+    async def seen(self, folder: Path) -> Seen:
+        with Server(folder / "log.txt", *self.settings) as server:
+            await asyncio.to_thread(server.wait_until_ready)
+            async with httpx.AsyncClient(base_url=server.root, timeout=300) as client:
+                bodies = [talk(number, tokens=self.tokens, words=self.words) for number in range(CALLERS)]
+                running = [asyncio.create_task(call(client, one)) for one in bodies]
+                await until(lambda: _all_inside(client))
+                harmed = time.monotonic()
+                self.harm(server)
+                calls = await asyncio.gather(*running)
+            healthy, status = await _aftermath(server, harmed)
+            await asyncio.to_thread(server.stop)
+        heard = max(one.ended for one in calls) - harmed
+        admitted = sum(one.admitted for one in calls)
+        return Seen(outcomes(calls), heard, healthy, status, causes(folder).total(), admitted)
 
 
-def _worker(server: Server) -> psutil.Process:
-    return engine_core(server).children()[0]
+Act = Callable[[Surroundings], Awaitable[None]]
 
 
-def _server(server: Server) -> psutil.Process:
-    return psutil.Process(server.process.pid)
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Something that a server stands on goes, and comes back five seconds later, while calls follow one another.
 
+    whole: gauges that say so when nothing is left to be made good. database: PostgreSQL keeps the ledger.
+    """
 
-def _starve(server: Server) -> None:
-    """No further file descriptors, for as long as the calls last."""
-    process = _server(server)
-    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), process.rlimit(psutil.RLIMIT_NOFILE)[1]))
+    name: str
+    harm: Act
+    mend: Act
+    whole: tuple[tuple[str, float], ...] = (("electron_ledger_pending", 0), ("electron_ledger_lag_seconds", 0))
+    database: bool = True
 
+    async def seen(self, folder: Path) -> Seen:
+        redis = RedisServer()
+        redis.start()
+        try:
+            with postgres_server() as postgres:
+                around = Surroundings(folder, redis, postgres if self.database else None)
+                with around.server as server:
+                    await asyncio.to_thread(server.wait_until_ready)
+                    async with httpx.AsyncClient(base_url=server.root, timeout=300, headers=around.headers) as client:
+                        return await self._suffered(around, client)
+        finally:
+            redis.stop()
 
-FAULTS = (
-    Fault("SIGTERM, 3 s to drain", _signal(_server, signal.SIGTERM), DRAIN),
-    Fault("engine killed, process ends", _signal(engine_core, signal.SIGKILL)),
-    Fault("engine killed, replaced in place", _signal(engine_core, signal.SIGKILL), (RESTART,)),
-    Fault(
-        "engine hangs (SIGSTOP), window of 5 s",
-        _signal(engine_core, signal.SIGSTOP),
-        (RESTART, "lifecycle.stall_window=5"),
-    ),
-    Fault("worker killed", _signal(_worker, signal.SIGKILL), (RESTART, "engine.distributed_executor_backend=mp")),
-    Fault("server killed", _signal(_server, signal.SIGKILL)),
-    Fault("no file descriptors left", _starve, tokens=200),
-    Fault(
-        "KV cache for two of six calls",
-        lambda server: None,
-        ("model.context_window=2048", "engine.kv_cache_memory_bytes=12582912"),
-        tokens=300,
-    ),
-)
+    async def _suffered(self, around: Surroundings, client: httpx.AsyncClient) -> Seen:
+        callers = Callers(client, CALLERS, lambda number: body(number, stream=True, max_tokens=16))
+        calling = asyncio.create_task(callers.run())
+        await asyncio.sleep(BEFORE)
+        await self.harm(around)
+        await asyncio.sleep(DURING)
+        await self.mend(around)
+        mended = time.monotonic()
+        callers.stop.set()
+        await calling
+        await until(lambda: self._made_good(client))
+        healthy = time.monotonic() - mended
+        await asyncio.sleep(SETTLING)
+        recorded, admitted = (await around.causes()).total(), int(await gauge(client, "electron_requests_total"))
+        status = await asyncio.to_thread(around.server.stop)
+        assert status == 0
+        assert admitted >= sum(one.admitted for one in callers.calls)
+        longest = max(one.ended - one.started for one in callers.calls)
+        return Seen(outcomes(callers.calls), longest, healthy, None, recorded, admitted)
 
-
-async def seen(fault: Fault, folder: Path) -> Seen:
-    server = Server(folder / "log.txt", *fault.settings)
-    try:
-        await asyncio.to_thread(server.wait_until_ready)
-        async with httpx.AsyncClient(base_url=server.root, timeout=300) as client:
-            words = 300 if fault.tokens == 300 else 20
-            running = [
-                asyncio.create_task(call(client, talk(n, tokens=fault.tokens, words=words))) for n in range(CALLERS)
-            ]
-            await until(lambda: _all_inside(client))
-            harmed = time.monotonic()
-            fault.harm(server)
-            calls = await asyncio.gather(*running)
-        healthy, status = await _aftermath(server, harmed)
-    finally:
-        server.stop()
-    recorded = causes(folder).total()
-    heard = max(one.ended for one in calls) - harmed
-    return Seen(outcomes(calls), heard, healthy, status, recorded, sum(one.admitted for one in calls))
+    async def _made_good(self, client: httpx.AsyncClient) -> bool:
+        ready = (await client.get("/readyz")).status_code == 200
+        return ready and all([await gauge(client, name) == value for name, value in self.whole])
 
 
 async def _all_inside(client: httpx.AsyncClient) -> bool:
@@ -119,18 +142,121 @@ async def _aftermath(server: Server, harmed: float) -> tuple[float | None, int |
     return time.monotonic() - harmed, None
 
 
-def row(fault: Fault, found: Seen) -> str:
+def _signal(find: Callable[[Server], psutil.Process], number: signal.Signals) -> Callable[[Server], None]:
+    return lambda server: find(server).send_signal(number)
+
+
+def _worker(server: Server) -> psutil.Process:
+    return engine_core(server).children()[0]
+
+
+def _server(server: Server) -> psutil.Process:
+    return psutil.Process(server.process.pid)
+
+
+async def _starve(around: Surroundings) -> None:
+    process = _server(around.server)
+    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), process.rlimit(psutil.RLIMIT_NOFILE)[1]))
+
+
+async def _feed(around: Surroundings) -> None:
+    process = _server(around.server)
+    most = process.rlimit(psutil.RLIMIT_NOFILE)[1]
+    process.rlimit(psutil.RLIMIT_NOFILE, (most, most))
+
+
+async def _fill(around: Surroundings) -> None:
+    around.fill_disk()
+
+
+async def _free(around: Surroundings) -> None:
+    around.free_disk()
+
+
+async def _redis_stops(around: Surroundings) -> None:
+    around.redis.stop()
+
+
+async def _redis_starts(around: Surroundings) -> None:
+    await asyncio.to_thread(around.redis.start)
+
+
+async def _database_stops(around: Surroundings) -> None:
+    assert around.postgres is not None
+    await asyncio.to_thread(around.postgres.stop)
+
+
+async def _database_starts(around: Surroundings) -> None:
+    assert around.postgres is not None
+    await asyncio.to_thread(around.postgres.start)
+
+
+async def _both_go(around: Surroundings) -> None:
+    await _database_stops(around)
+    around.fill_disk()
+
+
+async def _both_come(around: Surroundings) -> None:
+    around.free_disk()
+    await _database_starts(around)
+
+
+async def _clock_forwards(around: Surroundings) -> None:
+    around.set_clock(DAY)
+
+
+async def _clock_back(around: Surroundings) -> None:
+    around.set_clock(-DAY)
+
+
+async def _resets(around: Surroundings) -> None:
+    for _ in range(20):
+        await reset_at_every_stage(around.server, stream=True)
+
+
+async def _nothing(around: Surroundings) -> None:
+    """It passes by itself."""
+
+
+UP = (("electron_ledger_up", 1.0), ("electron_ledger_pending", 0), ("electron_ledger_lag_seconds", 0))
+FAULTS: tuple[Blow | Outage, ...] = (
+    Blow("SIGTERM, 3 s to drain", _signal(_server, signal.SIGTERM), DRAIN),
+    Blow("engine killed, process ends", _signal(engine_core, signal.SIGKILL)),
+    Blow("engine killed, replaced in place", _signal(engine_core, signal.SIGKILL), (RESTART,)),
+    Blow("worker killed, replaced in place", _signal(_worker, signal.SIGKILL), WORKER),
+    Blow(
+        "engine hangs (SIGSTOP), window of 5 s",
+        _signal(engine_core, signal.SIGSTOP),
+        (RESTART, "lifecycle.stall_window=5"),
+    ),
+    Blow("server killed", _signal(_server, signal.SIGKILL)),
+    Blow("KV cache for two of the six calls", lambda server: None, PRESSED, tokens=300, words=300),
+    Outage("no file descriptors left", _starve, _feed),
+    Outage("clients reset connections at every stage", _resets, _nothing, (("electron_requests_in_flight", 0),)),
+    Outage("disk full: ledger (SQLite) and log", _fill, _free, database=False),
+    Outage("PostgreSQL of the ledger away", _database_stops, _database_starts, UP),
+    Outage("PostgreSQL away and disk full", _both_go, _both_come, UP),
+    Outage("Redis of the limits away", _redis_stops, _redis_starts, (("electron_limit_store_up", 1), *UP)),
+    Outage("clock a day ahead, then two days back", _clock_forwards, _clock_back),
+)
+
+
+def row(fault: Blow | Outage, found: Seen) -> str:
     heard = ", ".join(f"{number} x {outcome}" for outcome, number in found.outcomes.most_common())
     after = f"exit status {found.status}" if found.healthy is None else f"healthy after {found.healthy:.1f} s"
     return f"| {fault.name} | {heard} | {found.heard:.1f} s | {after} | {found.recorded} of {found.admitted} |"
 
 
 def main() -> None:
-    print("| fault, with six calls running | what they got | within | then | calls in the ledger |")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="faults with this in their name")
+    options = parser.parse_args()
+    print("| fault, under six calls at once | what they got | within | then | calls in the ledger |")
     print("|---|---|---|---|---|")
     for fault in FAULTS:
-        with tempfile.TemporaryDirectory() as folder:
-            print(row(fault, asyncio.run(seen(fault, Path(folder)))), flush=True)
+        if options.only in fault.name:
+            with tempfile.TemporaryDirectory() as folder:
+                print(row(fault, asyncio.run(fault.seen(Path(folder)))), flush=True)
 
 
 if __name__ == "__main__":

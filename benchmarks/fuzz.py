@@ -44,12 +44,15 @@ def mutated(seed: bytes, chance: random.Random) -> bytes:
 
 
 def _exchange(value: object, chance: random.Random) -> None:
-    container, key = chance.choice(list(_places(value)) or [(value, "model")])
+    places = list(_places(value))
+    if not places:
+        return
+    container, key = chance.choice(places)
     match chance.randrange(4):
         case 0 if isinstance(container, dict):
             del container[key]
         case 1:
-            other, elsewhere = chance.choice(list(_places(value)))
+            other, elsewhere = chance.choice(places)
             container[key] = orjson.loads(orjson.dumps(other[elsewhere]))
         case 2 if isinstance(container, list) and len(container) < 300:
             container.extend([container[key]] * chance.choice((1, 5, 300)))

@@ -1,4 +1,5 @@
-"""What running calls notice of one prompt that nearly fills the window: gaps between their tokens, before and during.
+"""What others notice of one prompt that nearly fills the window: gaps between the tokens of running calls, and how long
+new calls wait for their first token, before it and while it is read.
 
 electron-server serve --config configs/nano.yaml & python -m benchmarks.long_prompt
 """
@@ -8,14 +9,14 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
-from statistics import quantiles
+from statistics import median, quantiles
 
 import httpx
 
 from benchmarks.callers import body, talk
 
 LISTENERS = 4
-LEAD = 3.0  # seconds of talk before the long prompt comes
+LEAD = 6.0  # seconds of talk before the long prompt comes
 
 
 async def listen(client: httpx.AsyncClient, number: int, arrivals: list[float]) -> None:
@@ -26,10 +27,18 @@ async def listen(client: httpx.AsyncClient, number: int, arrivals: list[float]) 
                 arrivals.append(time.monotonic())
 
 
-async def first_token(client: httpx.AsyncClient, words: int) -> tuple[float, int]:
+async def newcomers(client: httpx.AsyncClient, waits: list[tuple[float, float]]) -> None:
+    """One short prompt after the other: when it was sent, and the seconds to its first token."""
+    for number in itertools.count(100):
+        began = time.monotonic()
+        await first_token(client, words=40, number=number)
+        waits.append((began, time.monotonic() - began))
+
+
+async def first_token(client: httpx.AsyncClient, words: int, number: int = 1) -> tuple[float, int]:
     """Seconds, and the tokens of the prompt."""
     started = time.monotonic()
-    answer = await client.post("/v1/chat/completions", json=body(1, words=words, max_tokens=1))
+    answer = await client.post("/v1/chat/completions", json=body(number, words=words, max_tokens=1))
     answer.raise_for_status()
     return time.monotonic() - started, int(answer.json()["usage"]["prompt_tokens"])
 
@@ -45,8 +54,10 @@ def gaps(arrivals: Sequence[Sequence[float]], since: float, until: float) -> lis
 
 async def measure(url: str, words: int) -> None:
     arrivals: list[list[float]] = [[] for _ in range(LISTENERS)]
+    waits: list[tuple[float, float]] = []
     async with httpx.AsyncClient(base_url=url, timeout=600) as client:
         listening = [asyncio.create_task(listen(client, n, arrivals[n])) for n in range(LISTENERS)]
+        listening.append(asyncio.create_task(newcomers(client, waits)))
         await asyncio.sleep(LEAD)
         began = time.monotonic()
         ttft, tokens = await first_token(client, words)
@@ -59,6 +70,8 @@ async def measure(url: str, words: int) -> None:
         found = gaps(arrivals, since, until)
         cuts = quantiles(found, n=100)
         print(f"gaps {name}: p50 {cuts[49]:.0f} ms, p99 {cuts[98]:.0f} ms, longest {max(found):.0f} ms")
+        new = [1000 * wait for moment, wait in waits if since <= moment <= until]
+        print(f"  new calls: {len(new)}, first token after {median(new):.0f} ms, at most {max(new):.0f} ms")
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from tests.lifecycle.processes import until
 CONFIGURATION = """
 defaults
     mode http
-    timeout connect 1s
+    timeout connect 5s
+    timeout check 10s
     timeout client 600s
     timeout server 600s
     retries 5
@@ -74,7 +75,10 @@ async def restart(server: Server, folder: Path) -> Server:
 
 
 async def _ready(client: httpx.AsyncClient) -> bool:
-    return (await client.get("/readyz")).status_code == 200
+    try:
+        return (await client.get("/readyz")).status_code == 200
+    except httpx.TransportError:  # the proxy itself is not up yet
+        return False
 
 
 async def rolling(folder: Path, at_once: int = 3) -> tuple[Counter[str], Counter[str]]:

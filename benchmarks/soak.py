@@ -16,6 +16,7 @@ import psutil
 
 from benchmarks.callers import Body, at_rest, body, call, talk
 from benchmarks.fuzz import CORPUS, PATIENCE, mutated
+from tests.lifecycle.processes import gauge
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 99}}, "required": ["n"]}
 TOOL = {"type": "function", "function": {"name": "look", "parameters": SCHEMA}}
@@ -24,21 +25,34 @@ SETTLING = 5.0  # seconds after the last call, before a sample is taken
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Of the server at rest. minutes: since the start. resident: MiB, of all its processes."""
+    """Of the server at rest. minutes: since the start. server, engine: resident MiB of the process, of its children.
+
+    left: gauges that are not at zero, slots and KV blocks among them.
+    """
 
     minutes: float
     calls: int
-    resident: float
+    server: float
+    engine: float
     descriptors: int
     threads: int
+    tasks: int
     left: dict[str, float]
 
 
-def sample(process: psutil.Process, minutes: float, calls: int, left: dict[str, float]) -> Sample:
-    tree = [process, *process.children(recursive=True)]
-    resident = sum(one.memory_info().rss for one in tree) / 2**20
+async def sample(client: httpx.AsyncClient, process: psutil.Process, minutes: float, calls: int) -> Sample:
+    left = await at_rest(client)
+    await asyncio.sleep(SETTLING)
+    tasks = int(await gauge(client, "electron_event_loop_tasks"))
+    children = process.children(recursive=True)
+    tree = [process, *children]
     descriptors, threads = sum(one.num_fds() for one in tree), sum(one.num_threads() for one in tree)
-    return Sample(minutes, calls, resident, descriptors, threads, left)
+    return Sample(minutes, calls, resident(process), resident(*children), descriptors, threads, tasks, left)
+
+
+def resident(*processes: psutil.Process) -> float:
+    """MiB."""
+    return sum(one.memory_info().rss for one in processes) / 2**20
 
 
 def turn(number: int) -> Body:
@@ -105,9 +119,9 @@ async def soak(
             if number:
                 ends = time.monotonic() + seconds / rounds
                 outcomes += await traffic(client, at_once, ends, number * 10_000_000)
-            left = await at_rest(client)
-        await asyncio.sleep(SETTLING)
-        samples.append(sample(process, (time.monotonic() - started) / 60, outcomes.total(), left))
+            minutes = (time.monotonic() - started) / 60
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:  # the callers' connections are closed
+            samples.append(await sample(client, process, minutes, outcomes.total()))
     return samples, outcomes
 
 
@@ -121,10 +135,11 @@ def main() -> None:
     options = parser.parse_args()
     process = psutil.Process(options.pid)
     samples, outcomes = asyncio.run(soak(options.url, process, options.minutes * 60, options.rounds, options.at_once))
-    print("minutes    calls  resident MiB  descriptors  threads  left at work")
+    print("minutes    calls  server MiB  engine MiB  descriptors  threads  tasks  left at work")
     for one in samples:
-        left = one.left or "nothing"
-        print(f"{one.minutes:7.1f} {one.calls:8d} {one.resident:13.1f} {one.descriptors:12d} {one.threads:8d}  {left}")
+        memory = f"{one.server:11.1f} {one.engine:11.1f}"
+        counts = f"{one.descriptors:12d} {one.threads:8d} {one.tasks:6d}"
+        print(f"{one.minutes:7.1f} {one.calls:8d} {memory} {counts}  {one.left or 'nothing'}")
     for outcome, number in outcomes.most_common():
         print(f"{number:8d}  {outcome}")
 

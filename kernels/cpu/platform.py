@@ -104,7 +104,6 @@ def _update_cache(vllm_config: "VllmConfig") -> None:
 
 def _update_execution(vllm_config: "VllmConfig") -> None:
     parallel = vllm_config.parallel_config
-    parallel.distributed_executor_backend = "uni"  # the model runs in the engine's process: one process less to start
     if parallel.worker_cls == "auto":
         parallel.worker_cls = WORKER
     vllm_config.scheduler_config.async_scheduling = False  # nothing runs beside the CPU

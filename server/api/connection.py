@@ -6,10 +6,12 @@ from typing import Any
 
 import httptools
 import orjson
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server.errors import HeadTooLarge, InvalidRequest, RequestTimeout
 from server.settings import HttpSettings
+
+LINGER = 5.0  # seconds in which a client may go on with a body that is not wanted, so that it comes to read the answer
 
 
 class Connection(HttpToolsProtocol):
@@ -27,6 +29,8 @@ class Connection(HttpToolsProtocol):
         self._unparsed = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None  # the one that is answered; `cycle` is the one read last
+        self._lingering = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -37,9 +41,14 @@ class Connection(HttpToolsProtocol):
         self._head_timer = None
         _cancel(self._write_timer)
         self._write_timer = None
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
         self._message_ended = False
         super().data_received(data)
         if self.transport.is_closing():
@@ -72,6 +81,21 @@ class Connection(HttpToolsProtocol):
         _cancel(self._head_timer)
         self._head_timer = None
         super().on_headers_complete()
+        self.cycle.transport = _Unhurried(self, self.cycle)  # type: ignore[assignment]  # all that a cycle calls is there
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def hang_up(self, cycle: RequestResponseCycle) -> None:
+        """Close, but not while the client still sends: the kernel would then drop the answer that it has not read."""
+        if not cycle.more_body or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._lingering = True
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self.loop.call_later(LINGER, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         too_large = self._head_bytes > self._settings.max_head
@@ -119,6 +143,23 @@ class Connection(HttpToolsProtocol):
             )
             self.transport.write(STATUS_LINE[error.status] + head.encode() + body)
         self.transport.close()
+
+
+class _Unhurried:
+    """The transport as a request's cycle sees it."""
+
+    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+        self._connection = connection
+        self._cycle = cycle
+
+    def write(self, data: bytes) -> None:
+        self._connection.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._connection.transport.is_closing()
+
+    def close(self) -> None:
+        self._connection.hang_up(self._cycle)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

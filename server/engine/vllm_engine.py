@@ -110,6 +110,8 @@ class VllmEngine:
             child.kill()
 
     async def close(self) -> None:
+        if self._llm.output_handler is not None:
+            self._llm.output_handler.cancel()  # or it reports the core's end as a failure
         await asyncio.to_thread(self._llm.shutdown, EXIT_TIMEOUT)
 
 

@@ -149,7 +149,7 @@ class Lifecycle:
             self._loaded = self._join(model)
             self._enter("warming")
             logger.info("warming up")
-            await warm_up(model.prompts, model.engine, self._loaded.limits)
+            await self._warm_up(model, self._loaded.limits)
         except Exception:
             logger.exception("the model could not be loaded")
             return False
@@ -157,6 +157,22 @@ class Lifecycle:
         logger.info("ready after %.1f s", time.monotonic() - started)
         self._on_ready()
         return True
+
+    async def _warm_up(self, model: Model, limits: Limits) -> None:
+        """
+        Raises:
+            EngineFailed: the engine died or hangs already.
+        """
+        warming = asyncio.create_task(warm_up(model.prompts, model.engine, limits))
+        watching = asyncio.create_task(watch(model.engine, self._settings.lifecycle.stall_window))
+        try:
+            await asyncio.wait([warming, watching], return_when=asyncio.FIRST_COMPLETED)
+            if not warming.done():
+                model.engine.kill()
+                raise watching.result()
+            warming.result()
+        finally:
+            await _cancelled(warming, watching)
 
     async def _outlive_engine(self) -> bool:
         """Wait for the engine's death; whether to load another one."""
@@ -218,5 +234,10 @@ async def _within(seconds: float, *works: Coroutine[Any, Any, object]) -> None:
     """Until the first of them is done, but no longer than so many seconds."""
     tasks = [asyncio.create_task(work) for work in works]
     await asyncio.wait(tasks, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
+    await _cancelled(*tasks)
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

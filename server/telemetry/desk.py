@@ -54,6 +54,8 @@ class Desk:
         )
 
     def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.metrics.watch_tasks(lambda: len(asyncio.all_tasks(loop)))
         self._loop_lag.start()
         if self.ledger is not None:
             self.ledger.start()

@@ -59,6 +59,7 @@ class Families:
             "electron_queued_prompt_tokens", "Of requests that wait for their first token.", registry=registry
         )
         self.ready = Gauge("electron_ready", "1 while requests are taken.", registry=registry)
+        self.tasks = Gauge("electron_event_loop_tasks", "At work or waiting for something.", registry=registry)
         self.loop_lag = Histogram(
             "electron_event_loop_lag_seconds",
             "How late the event loop runs its tasks.",

@@ -86,3 +86,7 @@ class Metrics:
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Likewise."""
         self._families.ready.set_function(ready)
+
+    def watch_tasks(self, tasks: Callable[[], int]) -> None:
+        """Likewise."""
+        self._families.tasks.set_function(tasks)

@@ -40,14 +40,18 @@ async def reset(server: Server, data: bytes, received: int) -> None:
     writer.transport.abort()
 
 
-@pytest.mark.parametrize("stream", [True, False])
-async def test_connections_reset_at_every_stage(server: Server, stream: bool) -> None:
+async def reset_at_every_stage(server: Server, stream: bool) -> None:
     data = request_bytes(stream)
     resets = [reset(server, data[:sent], 0) for sent in Stages.sent for _ in range(5)]
     if stream:
         resets += [reset(server, data, received) for received in Stages.received for _ in range(5)]
     async with asyncio.timeout(60):
         await asyncio.gather(*resets)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_connections_reset_at_every_stage(server: Server, stream: bool) -> None:
+    await reset_at_every_stage(server, stream)
     async with httpx.AsyncClient(base_url=server.root, timeout=60) as client:
         assert await at_rest(client) == {}
 

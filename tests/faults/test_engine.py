@@ -9,7 +9,7 @@ import psutil
 
 from benchmarks.callers import call, outcomes, talk
 from tests.conftest import Server
-from tests.lifecycle.processes import causes, engine_core, family, gauge, survivors, until, wait_for
+from tests.lifecycle.processes import LIMIT, causes, engine_core, family, gauge, survivors, until
 
 CALLERS = 6
 
@@ -25,6 +25,12 @@ async def calls_while(server: Server, harm: psutil.Process, number: signal.Signa
         return outcomes(await asyncio.gather(*running))
 
 
+def engine(server: Server) -> list[psutil.Process]:
+    """Core and worker."""
+    core = engine_core(server)
+    return [core, *core.children()]
+
+
 async def all_at_work(client: httpx.AsyncClient) -> bool:
     return await gauge(client, "vllm:num_requests_running") == CALLERS
 
@@ -32,27 +38,22 @@ async def all_at_work(client: httpx.AsyncClient) -> bool:
 LOST = {"error event upstream_error": CALLERS // 2, "502 upstream_error": CALLERS // 2}
 
 
-async def test_a_hung_engine_is_replaced_and_a_dead_one_ends_the_process(tmp_path: Path) -> None:
-    server = Server(tmp_path / "log.txt", "lifecycle.restarts=1", "lifecycle.stall_window=5")
-    server.wait_until_ready()
-    first = engine_core(server)
-    assert await calls_while(server, first, signal.SIGSTOP) == LOST
-    await asyncio.to_thread(wait_for, lambda: not first.is_running())
-    await asyncio.to_thread(server.wait_until_ready)
-    second, children = engine_core(server), family(server)
-    assert second.pid != first.pid
-    assert await calls_while(server, second, signal.SIGKILL) == LOST
-    assert await asyncio.to_thread(server.process.wait, 60) == 1
-    assert survivors(children) == []
-    assert causes(tmp_path) == {"error": 2 * CALLERS}
+SETTINGS = ("lifecycle.restarts=2", "lifecycle.stall_window=5", "engine.distributed_executor_backend=mp")
 
 
-async def test_a_killed_worker_ends_the_process(tmp_path: Path) -> None:
-    server = Server(tmp_path / "log.txt", "engine.distributed_executor_backend=mp")
-    server.wait_until_ready()
-    children = family(server)
-    (worker,) = engine_core(server).children()
-    assert await calls_while(server, worker, signal.SIGKILL) == LOST
-    assert await asyncio.to_thread(server.process.wait, 60) == 1
-    assert survivors(children) == []
-    assert causes(tmp_path) == {"error": CALLERS}
+async def test_a_hung_engine_and_a_dead_worker_are_replaced_and_one_death_more_ends_the_process(tmp_path: Path) -> None:
+    with Server(tmp_path / "log.txt", *SETTINGS) as server:
+        await asyncio.to_thread(server.wait_until_ready)
+        first = engine(server)
+        assert await calls_while(server, engine_core(server), signal.SIGSTOP) == LOST
+        assert survivors(first) == []
+        await asyncio.to_thread(server.wait_until_ready)
+        second, (worker,) = engine(server), engine_core(server).children()
+        assert await calls_while(server, worker, signal.SIGKILL) == LOST
+        assert survivors(second) == []
+        await asyncio.to_thread(server.wait_until_ready)
+        third = family(server)
+        assert await calls_while(server, engine_core(server), signal.SIGKILL) == LOST
+        assert await asyncio.to_thread(server.process.wait, LIMIT) == 1
+        assert survivors(third) == []
+        assert causes(tmp_path) == {"error": 3 * CALLERS}

@@ -19,13 +19,18 @@ MAX_HEAD = 1024
 
 
 class App:
-    """Answers at once, without reading a body; streams without end where the path says so."""
+    """Answers at once, without reading a body; streams without end, or never, where the path says so."""
 
     def __init__(self) -> None:
         self.sent = 0
         self.gone = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/never":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.gone.set()
+            return
         length = [] if scope["path"] == "/endless" else [(b"content-length", b"2")]
         await send({"type": "http.response.start", "status": 200, "headers": length})
         if not length:
@@ -116,6 +121,28 @@ async def test_pipelined_requests_are_answered_in_turn() -> None:
     async with listening(App(), read_timeout=0.1) as port:
         response = await answer(port, GET * 19 + LAST)
     assert response.count(b"HTTP/1.1 200 OK") == 20
+
+
+async def test_who_pipelines_and_goes_is_gone_for_the_request_at_work_too() -> None:
+    app = App()
+    async with listening(app) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET.replace(b"/", b"/never", 1) + GET)
+        await writer.drain()
+        writer.close()
+        await app.gone.wait()
+
+
+async def test_the_answer_reaches_a_client_that_still_sends() -> None:
+    head = b"POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with listening(App()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head)
+        for _ in range(64):  # beyond what the kernels hold
+            writer.write(b"10000\r\n" + b"x" * 2**16 + b"\r\n")
+            await writer.drain()
+        assert (await reader.read()).endswith(b"ok")
+        writer.close()
 
 
 async def test_a_body_that_nobody_reads_is_not_taken_for_a_head() -> None:

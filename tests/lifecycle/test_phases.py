@@ -139,6 +139,17 @@ async def test_an_engine_that_hangs_with_work_is_killed() -> None:
         assert (await client.get("/livez")).status_code == 502
 
 
+@pytest.mark.parametrize("dead", [True, False])
+async def test_an_engine_that_dies_or_hangs_while_it_warms_up_is_no_secret(dead: bool) -> None:
+    house = house_with(stall_window=0.5)
+    house.engine.dead = dead
+    house.engine.gate.clear()
+    async with house.open() as client:
+        assert (await client.get("/livez")).status_code == 502
+        assert (house.lifecycle.phase, house.ends) == ("failed", 1)
+        assert house.engine.dead and house.engine.running == 0
+
+
 async def test_a_dead_engine_is_replaced_in_place_as_often_as_is_allowed() -> None:
     engines: list[ScriptedEngine] = []
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.callers import COMPLETE, call, outcomes, talk
 from tests.conftest import Server
-from tests.lifecycle.processes import as_pid_1, causes, family, gauge, served_by, survivors, until, wait_for
+from tests.lifecycle.processes import LIMIT, as_pid_1, causes, family, gauge, served_by, survivors, until, wait_for
 
 PRESSED = (  # a KV cache for two callers' prompts, but not for their answers
     "model.context_window=2048",
@@ -19,13 +19,13 @@ PRESSED = (  # a KV cache for two callers' prompts, but not for their answers
 )
 
 
-@pytest.mark.parametrize("moment", ["the model is loading", "tool calls as", "warming up"])
-def test_sigterm_as_pid_1_before_it_is_ready(moment: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["the model is loading", "tool calls as", "warming up", "ready; try"])
+def test_sigterm_as_pid_1_while_nobody_calls(moment: str, tmp_path: Path) -> None:
     server = Server(tmp_path / "log.txt", wrapper=as_pid_1())
     wait_for(lambda: moment in server.log.read_text())
     children = family(server)
     served_by(server).send_signal(signal.SIGTERM)
-    assert server.process.wait(30) == 0
+    assert server.process.wait(LIMIT) == 0
     assert survivors(children) == []
 
 
@@ -41,7 +41,7 @@ async def test_sigterm_as_pid_1_under_load(tmp_path: Path) -> None:
         await until(lambda: gauge(client, "vllm:num_preemptions_total"))
         served_by(server).send_signal(signal.SIGTERM)
         calls = await asyncio.gather(*running)
-    assert await asyncio.to_thread(server.process.wait, 60) == 0
+    assert await asyncio.to_thread(server.process.wait, LIMIT) == 0
     assert survivors(children) == []
     ends = outcomes(calls)
     assert set(ends) <= {COMPLETE, "error event service_unavailable", "503 service_unavailable"}
@@ -55,4 +55,4 @@ def test_who_is_killed_takes_the_engine_along(tmp_path: Path) -> None:
     assert any("EngineCore" in child.name() for child in children)
     served_by(server).kill()
     assert survivors(children) == []
-    assert server.process.wait(30) == -signal.SIGKILL
+    assert server.process.wait(LIMIT) == -signal.SIGKILL

@@ -25,7 +25,7 @@ def config(**changes: Any) -> Any:
     parts = {
         "model_config": model(),
         "speculative_config": None,
-        "parallel_config": SimpleNamespace(world_size=1, distributed_executor_backend="mp", worker_cls="auto"),
+        "parallel_config": SimpleNamespace(world_size=1, worker_cls="auto"),
         "cache_config": SimpleNamespace(user_specified_block_size=False, block_size=128, kv_cache_memory_bytes=None),
         "scheduler_config": SimpleNamespace(async_scheduling=True),
         "compilation_config": SimpleNamespace(mode=CompilationMode.VLLM_COMPILE, custom_ops=[]),
@@ -44,7 +44,6 @@ def test_defaults() -> None:
     assert filled.cache_config.block_size == 16
     assert filled.cache_config.kv_cache_memory_bytes == 1 << 30
     assert filled.parallel_config.worker_cls == platform.WORKER
-    assert filled.parallel_config.distributed_executor_backend == "uni"
     assert filled.scheduler_config.async_scheduling is False
     assert filled.compilation_config.mode == CompilationMode.NONE
     assert filled.compilation_config.custom_ops == ["none"]
