@@ -290,9 +290,20 @@ class TelemetrySettings(Section):
     )
 
 
+class KernelSettings(Section):
+    """Kernels of our own, in place of vLLM's."""
+
+    shared_prefix_gate: Path | None = Field(
+        None,
+        description="Where decode attention reads a shared prompt once: the table that `python -m benchmarks.kernels "
+        "gate` measures on this kind of GPU. Absent: never.",
+    )
+
+
 class Settings(Section):
     model: ModelSettings = ModelSettings()
     engine: dict[str, Any] = Field(default_factory=dict, description="vLLM's engine arguments, passed on untouched.")
+    kernels: KernelSettings = KernelSettings()
     speech: SpeechSettings = SpeechSettings()
     filler: FillerSettings = FillerSettings()
     http: HttpSettings = HttpSettings()

@@ -31,9 +31,7 @@ class Launch:
         """A shared step costs arithmetic beside its bytes: rows / 64 of the time of an own step over the same keys, as
         4 * rows * keys * head_size FLOP at 800 TFLOP/s take as long as 4 * keys * head_size bytes at 4.3 TB/s when
         there are 186 rows, or half of that at the 60% that short products reach."""
-        return Cutting(
-            self.programs / kv_heads, self.tile(group), self.keys, max(1.0, self.rows / 64), LEAST_STEPS
-        )
+        return Cutting(self.programs / kv_heads, self.tile(group), self.keys, max(1.0, self.rows / 64), LEAST_STEPS)
 
 
 def choose(group: int, head_size: int, processors: int) -> Launch:

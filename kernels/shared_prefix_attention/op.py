@@ -69,9 +69,7 @@ def attend(
     _check(query, cache, table, lengths, buffers, output, launch)
     from kernels.shared_prefix_attention import kernel  # Triton is wanted only where this runs
 
-    kernel.run(
-        query, cache, table, lengths, buffers.work, buffers.out_parts, buffers.lse_parts, output, scale, launch
-    )
+    kernel.run(query, cache, table, lengths, buffers.work, buffers.out_parts, buffers.lse_parts, output, scale, launch)
 
 
 def _check(
