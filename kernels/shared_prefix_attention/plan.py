@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernels.shared_prefix_attention.grouping import Segment, covered
+from kernels.shared_prefix_attention.grouping import MAX_DEPTH, Segment, covered
 
 HEADER = 4  # int32: shared items, items, two of padding
 ITEM = 6
@@ -30,6 +30,10 @@ class Capacity:
 
     rows: int
     slots: int
+
+    def __post_init__(self) -> None:
+        if self.slots < (MAX_DEPTH + 1) * self.rows:  # a part of each segment that a row may be in, and its own
+            raise ValueError(f"{self.slots} slots are not {MAX_DEPTH + 1} for each of {self.rows} rows")
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -83,7 +83,7 @@ def keys(cache: torch.Tensor, blocks: torch.Tensor, first: int, last: int) -> tu
 
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
-    """query: [heads, d]; key, value: [positions, kv_heads, d]. Returns out [heads, d], lse [heads]; of none: 0, -inf."""
+    """query: [heads, d]; key, value: [positions, kv_heads, d]. Of no position: 0 and -inf."""
     group = query.shape[0] // key.shape[1]
     key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
     scores = scale * torch.einsum("hd,nhd->hn", query.double(), key)

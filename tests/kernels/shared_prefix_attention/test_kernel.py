@@ -19,8 +19,9 @@ def error_band(batch: Batch, expected: torch.Tensor, cuts: bool = True) -> torch
     """What rounding alone may do, per element of the output.
 
     Query, key and value are exact. Each weight is rounded to the dtype before it meets its value, which moves the
-    result by at most u * sum w |v|; the result is rounded once, u * |out|; u is half the dtype's epsilon, or all
-    of it for bf16 where that `cuts` instead of rounding, as the interpreter does. All else is float32: a score is a sum of d products and moves its weight by e^(its error), the sums are over n positions.
+    result by at most u * sum w |v|; the result is rounded once, u * |out|; u is half the dtype's epsilon, or all of it
+    for bf16 where that `cuts` instead of rounding, as the interpreter does. All else is float32: a score is a sum of d
+    products and moves its weight by e^(its error), the sums are over n positions.
     """
     cache = batch.cache.clone()
     cache[..., cache.shape[-1] // 2 :].abs_()
