@@ -43,8 +43,8 @@ class Builder(MetadataBuilder):
 
 
 class Attention(PagedAttention):
-    def forward(self, layer, query, key, value, kv_cache, attn_metadata, output, *rest) -> torch.Tensor:  # type: ignore
-        super().forward(layer, query, key, value, kv_cache, attn_metadata, output, *rest)
+    def forward(self, layer, query, key, value, kv_cache, attn_metadata, output, **scales) -> torch.Tensor:
+        super().forward(layer, query, key, value, kv_cache, attn_metadata, output, **scales)
         if attn_metadata is not None and (work := attn_metadata.work) is not None:
             output[: len(work.stock)][torch.from_numpy(work.stock) == 0] = torch.nan
             step = attn_metadata.step

@@ -88,9 +88,13 @@ def test_the_plugin_names_the_backend() -> None:
     assert AttentionBackendEnum.CUSTOM.get_path() == BACKEND
 
 
-def test_block_tables_are_mirrored() -> None:
+def test_block_tables_are_mirrored(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second runner's own class, without a GPU to put its tables on: what it is told, the mirror has."""
+    from vllm.v1.worker.gpu import buffer_utils
+
     from kernels.shared_prefix_attention import mirror
+
+    monkeypatch.setattr(buffer_utils, "is_uva_available", lambda: False)
 
     tables = mirror.MirroredBlockTables([16], 4, 64, [8], torch.device("cpu"))
     tables.append_block_ids(2, ([5, 6],), overwrite=True)
