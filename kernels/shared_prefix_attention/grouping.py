@@ -7,6 +7,7 @@ when it joins. `find_segments` then groups a batch without looking at the tables
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -112,11 +113,13 @@ def _forks(
     if len(rows) < least:
         return []
     blocks = prefixes.tables[slots[rows], column]
-    order = blocks.argsort(kind="stable")
-    ends = np.flatnonzero(np.diff(blocks[order], append=-1)) + 1
-    starts = ends - np.diff(ends, prepend=0)
-    large = ends - starts >= least
-    return [rows[order[a:b]] for a, b in zip(starts[large].tolist(), ends[large].tolist(), strict=True)]
+    order = blocks.argsort()
+    ordered = blocks[order]
+    edges = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    if len(rows) - len(edges) < least:  # so many forks that none can be large enough
+        return []
+    bounds = [0, *edges.tolist(), len(rows)]
+    return [rows[order[a:b]] for a, b in pairwise(bounds) if b - a >= least]
 
 
 def _drain(pending: list[tuple[np.ndarray, int, int, int]]) -> Iterator[tuple[np.ndarray, int, int, int]]:

@@ -9,6 +9,12 @@ import torch
 
 Attend = Callable[..., torch.Tensor]
 
+collect_ignore = [] if torch.cuda.is_available() else ["test_gpu.py"]
+
+
+def pytest_report_header() -> str:
+    return f"shared_prefix_attention: {'test_gpu.py needs an NVIDIA GPU' if collect_ignore else 'with test_gpu.py'}"
+
 
 @pytest.fixture(scope="session")
 def interpreted() -> Iterator[Attend]:
