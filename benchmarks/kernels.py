@@ -201,7 +201,7 @@ class Ours:
         processors = torch.cuda.get_device_properties(device).multi_processor_count
         group = case.heads // case.kv_heads
         self.launch = launch or choose(group, case.head_size, processors)
-        capacity = Capacity(case.rows, 16 * case.rows)
+        capacity = Capacity.of(case.rows)
         self.buffers = Buffers.make(capacity, case.heads, case.head_size, device)
         cutting = self.launch.cutting(group, case.kv_heads)
         self.work = plan(layer.segments, layer.host_lengths, BLOCK, cutting, capacity)
@@ -394,7 +394,7 @@ def host_parts(groups: int, prefix: int, requests: int, repeats: int) -> Iterato
     joins = [timed(partial(prefixes.put, slot, table[slot])) for slot in range(requests)]
     lengths = np.full(requests, prefix + 512, np.int64)
     cutting = Cutting(units=33, tile=16, keys=64, shared_cost=1.0, least=4)
-    capacity = Capacity(requests, 16 * requests)
+    capacity = Capacity.of(requests)
     planner = Planner(Gate("", (Threshold(2, BLOCK),)), BLOCK, cutting, capacity)
     planner.step(prefixes, slots, lengths)
     find = partial(find_segments, prefixes, slots, (lengths - 1) // BLOCK, lambda *_: True, 2)

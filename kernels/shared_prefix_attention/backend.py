@@ -33,8 +33,6 @@ from kernels.shared_prefix_attention.op import HEAD_SIZES, Buffers, attend
 from kernels.shared_prefix_attention.plan import Capacity
 from kernels.shared_prefix_attention.planner import Planner
 
-SLOTS_PER_ROW = 16  # partial results: at 256 rows of 32 heads of 128 values, 64 MiB
-
 logger = init_logger(__name__)
 
 
@@ -94,7 +92,7 @@ class SharedPrefixBuilder(FlashAttentionMetadataBuilder):
             raise ValueError(f"the gate was measured on {self._gate.device}, this is {properties.name}")
         mirror.install()
         rows = vllm_config.scheduler_config.max_num_seqs
-        capacity = Capacity(rows, rows * SLOTS_PER_ROW)
+        capacity = Capacity.of(rows)
         group = self.num_heads_q // self.num_heads_kv
         self._launch = choose(group, self.headdim, properties.multi_processor_count)
         self._buffers = Buffers.make(capacity, self.num_heads_q, self.headdim, device)

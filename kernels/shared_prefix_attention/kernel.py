@@ -123,13 +123,14 @@ def attend_items(
     OWN_ROWS: tl.constexpr,
     KEYS: tl.constexpr,
 ):
-    """All items times all KV heads, dealt to a fixed number of programs in turn."""
-    shared = tl.load(header)
+    """All items times all KV heads, by a fixed number of programs: whichever is free takes the next one."""
+    shared = tl.load(header) * KV_HEADS
     units = tl.load(header + 1) * KV_HEADS
-    for unit in range(tl.program_id(0), units, tl.num_programs(0)):
+    unit = tl.atomic_add(header + 2, 1, sem="relaxed")
+    while unit < units:
         item = items + (unit // KV_HEADS) * ITEM_SIZE
         kv_head = unit % KV_HEADS
-        if unit < shared * KV_HEADS:
+        if unit < shared:
             _attend(
                 query,
                 cache,
@@ -181,10 +182,12 @@ def attend_items(
                 OWN_ROWS,
                 KEYS,
             )
+        unit = tl.atomic_add(header + 2, 1, sem="relaxed")
 
 
 @triton.jit
 def merge_parts(
+    header,
     out_parts,
     lse_parts,
     part_start,
@@ -196,8 +199,11 @@ def merge_parts(
     HEADS_PADDED: tl.constexpr,
     HEAD_SIZE: tl.constexpr,
 ):
-    """One row and HEADS_PADDED of its heads; rows without parts are left as they are."""
+    """One row and HEADS_PADDED of its heads; rows without parts are left as they are. Turns back the counter of units
+    for the next layer, since all programs of `attend_items` have ended."""
     row = tl.program_id(0)
+    if row + tl.program_id(1) == 0:
+        tl.store(header + 2, 0)
     begin = tl.load(part_start + row)
     end = tl.load(part_start + row + 1)
     if begin < end:
@@ -280,6 +286,7 @@ def run(
         num_stages=launch.stages,
     )
     merge_parts[(rows, triton.cdiv(heads, MERGED_HEADS))](
+        header,
         out_parts,
         lse_parts,
         part_start,

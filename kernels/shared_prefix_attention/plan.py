@@ -8,19 +8,21 @@ partial result in one slot per request, and `parts` says which slots make up a r
     part_start, parts              the slots of row r: parts[part_start[r] : part_start[r + 1]]
     stock     int32 [rows]         1: no part here, the stock kernel does the whole row
 
-Items of shared stretches come first: they take longest, and tiles over the same keys run side by side, so that all but
-the first find them in the L2 cache.
+Items of shared stretches come first. They take longest, so the short ones fill the gaps at the end; and tiles over the
+same keys run side by side, so that all but the first find them in the L2 cache.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from kernels.shared_prefix_attention.grouping import MAX_DEPTH, Segment, covered
 
-HEADER = 4  # int32: shared items, items, two of padding
+HEADER = 4  # int32: shared items, items, units taken by now (the kernels' own), padding
 ITEM = 6
+SLOTS_PER_ROW, SPARE_SLOTS = 16, 1024
 OPEN = 2**30  # "to the row's end", which the kernel reads on the device: rows grow while the plan stays
 
 
@@ -30,6 +32,12 @@ class Capacity:
 
     rows: int
     slots: int
+
+    @classmethod
+    def of(cls, rows: int) -> Self:
+        """For 256 rows of 32 heads of 128 values 80 MiB of partial results. The spare ones are for batches of a few
+        rows, which need many parts each to keep the chip busy."""
+        return cls(rows, SLOTS_PER_ROW * rows + SPARE_SLOTS)
 
     def __post_init__(self) -> None:
         if self.slots < (MAX_DEPTH + 1) * self.rows:  # a part of each segment that a row may be in, and its own
@@ -72,7 +80,7 @@ class Work:
         """Fill int32 [sum(capacity.sizes)]. Rows behind the batch have no parts."""
         views = np.split(buffer, np.cumsum(capacity.sizes)[:-1])
         header, items, members, part_start, parts, stock = views
-        header[:2] = self.shared, len(self.items)
+        header[:3] = self.shared, len(self.items), 0
         items[: self.items.size] = self.items.ravel()
         members[: len(self.members)] = self.members
         part_start[: len(self.part_start)], part_start[len(self.part_start) :] = self.part_start, len(self.parts)

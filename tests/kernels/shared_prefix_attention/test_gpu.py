@@ -38,7 +38,7 @@ class Step:
         kv_heads = batch.cache.shape[1]
         group = heads // kv_heads
         self.launch = choose(group, head_size, torch.cuda.get_device_properties(0).multi_processor_count)
-        self.capacity = Capacity(rows, 16 * rows)
+        self.capacity = Capacity.of(rows)
         self.cutting = self.launch.cutting(group, kv_heads)
         self.batch = on_gpu(batch)
         self.buffers = Buffers.make(self.capacity, heads, head_size, torch.device("cuda"))

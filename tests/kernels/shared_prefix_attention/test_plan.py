@@ -1,5 +1,7 @@
 """A work list covers every position of every row that shares, once; and it fits."""
 
+import heapq
+
 import numpy as np
 import pytest
 import torch
@@ -77,18 +79,17 @@ def test_the_buffer_holds_the_list_and_nothing_of_the_one_before() -> None:
 
 
 def test_items_are_of_about_equal_time() -> None:
-    """64 calls, 4,096 shared and 512 own, on 132 processors: no program has twice the work of another."""
+    """64 calls, 4,096 shared and 512 own, on 132 processors, each program free taking the next: all end together."""
     launch = choose(group=4, head_size=128, processors=132)
-    batch = [Tree(256, own=(512,) * 64)]
-    rows = make_batch(batch, heads=1, kv_heads=1, head_size=2)
+    rows = make_batch([Tree(256, own=(512,) * 64)], heads=1, kv_heads=1, head_size=2)
     cutting = launch.cutting(group=4, kv_heads=8)
     work = make(rows, cutting, slots=16 * 64)
     steps = (np.minimum(work.items[:, 2], 4608) - work.items[:, 1]) / launch.keys
     steps[: work.shared] *= cutting.shared_cost
-    units = np.repeat(steps, 8)
-    load = np.zeros(launch.programs)
-    np.add.at(load, np.arange(len(units)) % launch.programs, units)
-    assert load.max() < 2 * load.mean()
+    programs = [0.0] * launch.programs
+    for unit in np.repeat(steps, 8).tolist():
+        heapq.heapreplace(programs, programs[0] + unit)
+    assert max(programs) < 1.35 * np.mean(programs)
 
 
 @pytest.mark.parametrize("group", [1, 2, 3, 5, 7, 8, 16, 71])
