@@ -130,3 +130,13 @@ class TestPlanner:
         batch = make_batch([Tree(1, own=(30, 30))])
         planner = self.make(batch)
         assert planner.step(batch.prefixes, batch.slots, batch.lengths.numpy().astype(np.int64)) is None
+
+    def test_a_step_that_nothing_is_known_of_has_no_part(self) -> None:
+        batch = make_batch([Tree(3, own=(5, 5))])
+        planner, lengths = self.make(batch), batch.lengths.numpy().astype(np.int64)
+        planner.step(batch.prefixes, batch.slots, lengths)
+        capacity = Capacity(2, 400)
+        buffer = np.full(sum(capacity.sizes), -1, np.int32)
+        planner.clear().write(buffer, capacity)
+        assert (buffer[:3] == 0).all() and (buffer[-2:] == 1).all() and not planner.shared_rows
+        assert planner.step(batch.prefixes, batch.slots, lengths) is not None
