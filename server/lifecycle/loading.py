@@ -62,6 +62,7 @@ def load(settings: Settings) -> Model:
     """Load tokenizer and engine. Blocks for as long as that takes."""
     # Imported here since the import alone takes seconds, in which the listener can already say that it is loading.
     from server.engine.options import engine_args
+    from server.engine.shared_prefix import read_shared_prompts_once
     from server.engine.vllm_engine import VllmEngine
 
     validate(settings)
@@ -82,6 +83,8 @@ def load(settings: Settings) -> Model:
     prompts = prompts.speaking(family.grammar, family.thought)
     logger.info("loading %s, tool calls as %s", path, tool_format)
     args = engine_args(path, model, settings.engine, vllm_buckets())
+    if settings.kernels.shared_prefix_gate:
+        args = read_shared_prompts_once(args, settings.kernels.shared_prefix_gate)
     engine = VllmEngine(args, prompts.token_bytes, sharing=bool(settings.admission.shared_prompts))
     return Model(prompts, engine, family)
 

@@ -11,6 +11,7 @@ from server.settings.admission import AdmissionSettings, RedisSettings
 from server.settings.base import SettingsError, nearest
 from server.settings.environment import prepare_engine_environment
 from server.settings.http import HttpSettings
+from server.settings.kernels import KernelSettings
 from server.settings.lifecycle import LifecycleSettings
 from server.settings.model import ModelSettings
 from server.settings.plans import PlanSettings, PriceSettings, ServiceClass
@@ -23,6 +24,7 @@ __all__ = [
     "AdmissionSettings",
     "FillerSettings",
     "HttpSettings",
+    "KernelSettings",
     "LedgerSettings",
     "LifecycleSettings",
     "MetricsSettings",
