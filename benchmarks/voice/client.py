@@ -135,6 +135,8 @@ class _Listener:
         if function.get("name"):
             call["name"] = function["name"]
             self._request.call = now if self._request.call is None else self._request.call
+            if self._request.clause is None and self._watch.finish():
+                self._request.clause = now  # no more words come before the call
         call["arguments"] += function.get("arguments") or ""
 
 

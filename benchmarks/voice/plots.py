@@ -24,7 +24,7 @@ def overview(results: Sequence[Result], file: Path) -> None:
     for colour, result in zip(COLOURS, results, strict=False):
         name, heard = str(result.options.get("name", "")), _heard(result)
         _curve(axes[0][0], [one.first for one in heard if not one.tool], name, colour)
-        _curve(axes[0][1], [one.clause for one in heard], f"{name}: clause", colour)
+        _curve(axes[0][1], [one.clause for one in heard if not one.tool], f"{name}: clause", colour)
         _curve(axes[0][1], [one.call for one in heard if one.tool], f"{name}: name of the tool", colour, style="--")
         _curve(axes[1][0], [gap for one in heard if not one.tool for gap in one.gaps], name, colour)
         points = [(one.at, one.first) for one in heard if one.first is not None]

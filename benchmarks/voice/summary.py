@@ -56,7 +56,8 @@ def summarize(run: Run, slo: Slo) -> dict[str, Any]:
         "calls_at_once": _rounded(_mean([one.calls for one in requests])),
         "first": spread(one.first for one in heard if not one.tool),
         "first_of_tool_turns": spread(one.first for one in called),
-        "clause": spread(one.clause for one in heard),
+        "clause": spread(one.clause for one in heard if not one.tool),
+        "clause_of_tool_turns": spread(one.clause for one in called),
         "call": spread(one.call for one in called),
         "gap": spread(gap for one in heard if not one.tool for gap in one.gaps),  # nobody hears those of arguments
         "per_token": spread(one.per_token for one in heard if one.outcome == OK and not one.tool),

@@ -42,6 +42,7 @@ FIGURES = (
     Figure("first piece of a tool turn p50", ("first_of_tool_turns", "p50")),
     Figure("first speakable clause p50", ("clause", "p50")),
     Figure("first speakable clause p95", ("clause", "p95")),
+    Figure("first clause of a tool turn p50", ("clause_of_tool_turns", "p50")),
     Figure("name of the tool p50", ("call", "p50")),
     Figure("name of the tool p95", ("call", "p95")),
     Figure("inter-token p50", ("gap", "p50")),
@@ -60,8 +61,9 @@ FIGURES = (
 # Of the load, not of the server: no ratio is drawn.
 BARE = {"requests", "errors", "this program was late by, p99", "prompt tokens from the cache"}
 ROWS = (
-    "TTFT p50", "TTFT p95", "first speakable clause p50", "first piece of a tool turn p50", "name of the tool p50",
-    "inter-token p50", "inter-token p95", "output tokens", "within the SLO", "calls whose arguments parse",
+    "TTFT p50", "TTFT p95", "first speakable clause p50", "first piece of a tool turn p50",
+    "first clause of a tool turn p50", "name of the tool p50", "inter-token p50", "inter-token p95", "output tokens",
+    "within the SLO", "calls whose arguments parse",
 )  # fmt: skip
 
 
