@@ -1,9 +1,9 @@
 """The Helm chart: rendered by both majors, held against the schemas of Kubernetes, the server and itself."""
 
 import json
-import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 import sys
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from server.app import create_app
+from server.cli import main
+from server.lifecycle import Lifecycle
 from server.settings import LifecycleSettings, load_settings
 from tests.conftest import ROOT, Server
 from tests.deploy.chart import (
@@ -126,8 +128,10 @@ def test_as_a_subchart_it_takes_global_values() -> None:
     assert image.startswith("mirror.example.com/electron-server:")
 
 
-def test_every_probe_path_is_a_route_of_the_app() -> None:
-    app = create_app(load_settings(environment={}))
+def test_every_probe_path_is_a_route_of_the_app(tmp_path: Path) -> None:
+    settings = load_settings(environment={}, assignments=[f"telemetry.ledger.directory={tmp_path}"])
+    with ThreadPoolExecutor(1) as workers:
+        app = create_app(settings, Lifecycle(settings, workers))
     paths = set(app.openapi()["paths"]) | {getattr(route, "path", "") for route in app.routes}
     container = server_container(rendered(*KEYS))
     probed = {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")}
@@ -186,17 +190,22 @@ def _file(objects: list[dict], case: Path) -> Path:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
-def test_the_server_takes_the_configuration_and_the_environment(case: Path) -> None:
+def test_the_server_takes_the_configuration_and_the_environment(
+    case: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     objects = rendered(file=case)
-    values = {each["name"]: each.get("value", "secret") for each in server_container(objects)["env"]}
-    secrets = {"ELECTRON__ADMISSION__REDIS__URL": "redis://redis:6379",
-               "ELECTRON__TELEMETRY__LEDGER__URL": "postgresql://db/usage"}  # fmt: skip
-    values = {name: secrets.get(name, value) for name, value in values.items() if name != "POD_IP"}
-    command = [sys.executable, "-m", "server", "check", "--config", str(_file(objects, case))]
-    environment = {**os.environ, **{name: value for name, value in values.items() if name.startswith("ELECTRON__")}}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert '"host": "0.0.0.0"' in done.stdout
+    secrets = {
+        "ELECTRON__ADMISSION__REDIS__URL": "redis://redis:6379",
+        "ELECTRON__TELEMETRY__LEDGER__URL": "postgresql://db/usage",
+        "ELECTRON__ADMISSION__SALT_SECRET": "sixteen characters and more",
+    }
+    for each in server_container(objects)["env"]:
+        if each["name"].startswith("ELECTRON__"):
+            monkeypatch.setenv(each["name"], each.get("value") or secrets[each["name"]])
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "--config", str(_file(objects, case))])
+    assert ended.value.code == 0
+    assert '"host":"0.0.0.0"' in capsys.readouterr().out.replace(" ", "")
 
 
 def test_a_change_of_the_configuration_changes_the_pod() -> None:
