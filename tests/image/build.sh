@@ -20,8 +20,8 @@ if [ ! -e "$out/base/etc/debian_version" ]; then
 fi
 if ! buildah "${store[@]}" images --quiet localhost/electron-base >/dev/null 2>&1; then
   container=$(buildah "${store[@]}" from scratch)
-  # pip takes what it finds there for installed.
-  [ -z "$site" ] || buildah "${store[@]}" config --env PYTHONPATH=/opt/site "$container"
+  # pip takes what it finds there for installed, and does not ask for what the install of CI has taken out again.
+  [ -z "$site" ] || buildah "${store[@]}" config --env PYTHONPATH=/opt/site --env PIP_NO_DEPS=1 "$container"
   buildah "${store[@]}" add --quiet "$container" "$out/base" / >/dev/null
   buildah "${store[@]}" commit --quiet --signature-policy "$policy" "$container" localhost/electron-base >/dev/null
   buildah "${store[@]}" rm "$container" >/dev/null
@@ -32,7 +32,8 @@ buildah "${store[@]}" bud --isolation chroot --format docker --signature-policy 
   --build-arg BASE=localhost/electron-base --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
   "${mounts[@]}" --target "$target" --file Dockerfile.cuda --tag "localhost/electron-$target" . >"$out/build.log" 2>&1 ||
   { tail -40 "$out/build.log" >&2; exit 1; }
-buildah "${store[@]}" inspect --type image --format '{{json .Docker.config}}' "localhost/electron-$target" >"$out/config.json"
+buildah "${store[@]}" inspect --type image "localhost/electron-$target" |
+  python3 -c 'import json, sys; json.dump(json.load(sys.stdin)["Docker"]["config"], sys.stdout)' >"$out/config.json"
 rm -rf "$out/root" && mkdir "$out/root"
 container=$(buildah "${store[@]}" from --signature-policy "$policy" "localhost/electron-$target")
 cp -a "$(buildah "${store[@]}" mount "$container")/." "$out/root"
