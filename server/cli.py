@@ -10,6 +10,8 @@ from typing import TypeAlias, get_args
 from server.admission.commands import create_key, list_keys, revoke_key
 from server.admission.keyfile import Scope
 from server.admission.listener import check_listener, describe_access
+from server.fit import Card, budget, card_of, explain, present_card, read_source, shape_of
+from server.nano import model_path
 from server.settings import Settings, SettingsError, load_settings, prepare_engine_environment
 from server.telemetry.logs import configure_logging
 from server.telemetry.usage import By, parse_since, usage_rows
@@ -50,14 +52,32 @@ def serve(settings: Settings) -> int:
     run(settings, on_ready=invite)
 
 
-def check(settings: Settings) -> int:
-    """Validate the configuration without loading the model."""
+def check(settings: Settings, options: argparse.Namespace) -> int:
+    """Validate the configuration without loading the model, and say whether it fits the card."""
     from server.lifecycle import validate
 
     validate(settings)
     print("The configuration is valid:")
     print(settings.model_dump_json(indent=2))
-    return 0
+    card = card_of(options.gpu) if options.gpu else present_card()
+    if card is None:
+        print("There is no GPU here: --gpu 24gb, or h200, says whether the model would fit one.")
+        return 0
+    return _check_fit(settings, card, options.calls, options.call_tokens)
+
+
+def _check_fit(settings: Settings, card: Card, calls: int | None, call_tokens: int) -> int:
+    model, engine = settings.model, settings.engine
+    source = read_source(model.path or str(model_path()), model.revision)
+    try:
+        shape = shape_of(source.config)
+    except KeyError as missing:
+        raise SettingsError(f"{source.where}: config.json says nothing of {missing}") from None
+    found = budget(shape, engine, card, model.context_window, call_tokens, source.weights)
+    wanted = calls or min(int(engine.get("max_num_seqs") or 64), 64)
+    lines, fits = explain(found, shape, engine, model.context_window, wanted)
+    print("\n".join([f"By the config of {source.where}:", *lines]))
+    return 0 if fits else 1
 
 
 def keys_create(settings: Settings, options: argparse.Namespace) -> int:
@@ -103,21 +123,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(prog="electron-server", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (serve, check):
-        _add_server_command(commands, common, command)
+    _add_server_command(commands, common, serve).set_defaults(command=lambda settings, options: serve(settings))
+    checking = _add_server_command(commands, common, check)
+    checking.set_defaults(command=check)
+    checking.add_argument(
+        "--gpu", help="24gb, 48gb, 80gb, 141gb, a name such as l4 or h200, or a size; else this machine's"
+    )
+    checking.add_argument("--calls", type=int, help="wanted at once; else engine.max_num_seqs, at most 64")
+    checking.add_argument(
+        "--call-tokens", type=int, default=4096, help="of one call, beside what it shares with others"
+    )
     _add_keys_commands(commands.add_parser("keys", help="Who may call."), common)
     _add_usage_command(commands, common)
     return parser
 
 
 def _add_server_command(
-    commands: Commands, common: argparse.ArgumentParser, command: Callable[[Settings], int]
-) -> None:
+    commands: Commands, common: argparse.ArgumentParser, command: Callable[..., int]
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(command.__name__, help=command.__doc__, parents=[common])
-    parser.set_defaults(command=lambda settings, options: command(settings))
     parser.add_argument("--model", help="local folder or hub id (model.path)")
     parser.add_argument("--host", help="address to listen on (http.host)")
     parser.add_argument("--port", help="port to listen on (http.port)")
+    return parser
 
 
 def _add_keys_commands(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:

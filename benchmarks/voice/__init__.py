@@ -1,0 +1,1 @@
+"""Voice conversations against any OpenAI-compatible endpoint, as their callers hear them."""
