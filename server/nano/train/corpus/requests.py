@@ -46,7 +46,8 @@ def framed(source: Source, table: str, language: str, core: str) -> str:
 
 def _compose(source: Source, action: Action, language: str, kind: str, core: str, rest: list[str]) -> str:
     source.rng.shuffle(rest)
-    inline, told = [], []
+    inline: list[str] = []
+    told: list[str] = []
     for slot in rest:
         words = kinds()[action.slots[slot]]
         after = source.chance(TOLD_AFTER)
