@@ -26,9 +26,10 @@ TESTED = {
 UNTESTED = {
     "electron-server usage": "needs a ledger with rows; what it calls is tested in tests/telemetry/test_usage.py",
     "make serve": "runs until it is stopped; its command is what tests/conftest.py starts",
-    "python -m benchmarks.faults": "minutes; tests/faults asserts the same",
-    "python -m benchmarks.rolling": "minutes; tests/faults asserts the same",
+    "python -m benchmarks.faults": "minutes; tests/faults asserts some of it",
+    "python -m benchmarks.rolling": "minutes",
     "python -m benchmarks.fuzz": "minutes",
+    "python -m benchmarks.long_prompt": "minutes",
     "python -m benchmarks.soak": "half an hour",
     "python -m benchmarks.voice capacity": "minutes; the bisection is tested by itself",
     "python -m benchmarks.voice versus": "minutes; benchmarks/results holds a run of it",
