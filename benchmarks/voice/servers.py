@@ -17,7 +17,8 @@ import yaml
 
 from benchmarks.voice.environment import ROOT
 from server.nano import model_path
-from server.settings import ENGINE_ENVIRONMENT, Settings, load_settings
+from server.settings import Settings, load_settings
+from server.settings.environment import ENGINE_ENVIRONMENT
 
 OURS = "electron-server"
 THEIRS = "vllm serve"
