@@ -9,6 +9,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,19 @@ def run(engine: Any, prompts: list[list[int]], output: int) -> dict[str, float]:
     return {"itl_ms": statistics.median(steps or [0.0]) * 1000, "steps": len(steps), "tokens_per_s": tokens / seconds}
 
 
+def measure(engine: Any, asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row per shared prompt and number of calls."""
+    draw, top = np.random.default_rng(0), 4000 if asked.dry else VOCABULARY
+    own, output = (20, 8) if asked.dry else (OWN, OUTPUT)
+    for prefix in asked.prefixes:
+        shared = draw.integers(10, top, prefix).tolist()
+        run(engine, [shared], 2)
+        for calls in asked.calls:
+            prompts = [shared + draw.integers(10, top, own).tolist() for _ in range(calls)]
+            row = {"what": "engine", "on": asked.gate is not None, "calls": calls, "prefix": prefix, "own": own}
+            yield row | run(engine, prompts, output)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
@@ -86,19 +100,15 @@ def main() -> None:
     parser.add_argument("--prefixes", type=int, nargs="+", required=True)
     parser.add_argument("--dry", action="store_true")
     asked = parser.parse_args()
-    draw, top = np.random.default_rng(0), 4000 if asked.dry else VOCABULARY
-    own, output = (20, 8) if asked.dry else (OWN, OUTPUT)
     with tempfile.TemporaryDirectory() as folder, asked.out.open("a") as file:
         make_model(folder, SHAPE_DRY if asked.dry else SHAPE_8B)
         engine = make_engine(folder, asked.gate, max(asked.calls), asked.dry)
-        for prefix in asked.prefixes:
-            shared = draw.integers(10, top, prefix).tolist()
-            run(engine, [shared], 2)
-            for calls in asked.calls:
-                prompts = [shared + draw.integers(10, top, own).tolist() for _ in range(calls)]
-                row = {"what": "engine", "on": asked.gate is not None, "calls": calls, "prefix": prefix, "own": own}
-                file.write(json.dumps(row | run(engine, prompts, output)) + "\n")
+        try:
+            for row in measure(engine, asked):
+                file.write(json.dumps(row) + "\n")
                 file.flush()
+        finally:
+            engine.engine_core.shutdown()  # else the interpreter waits for the engine's process for ever
 
 
 if __name__ == "__main__":
