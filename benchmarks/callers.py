@@ -41,7 +41,7 @@ def body(number: int = 0, *, words: int = 20, **options: object) -> Body:
 
 def talk(number: int = 0, *, tokens: int = 20_000, words: int = 20, stream: bool = True) -> Body:
     """An answer that goes on until it is stopped."""
-    return body(number, words=words, stream=stream, ignore_eos=True, max_tokens=tokens)
+    return body(number, words=words, stream=stream, min_tokens=tokens, max_tokens=tokens)
 
 
 async def call(client: httpx.AsyncClient, request: Body, headers: Mapping[str, str] | None = None) -> Call:

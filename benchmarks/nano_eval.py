@@ -141,7 +141,7 @@ async def speed(client: AsyncOpenAI, model: str, tokens: int = 256) -> float:
         messages=[{"role": "user", "content": "Hello, how are you?"}],
         max_tokens=tokens,
         stream=True,
-        extra_body={"ignore_eos": True},
+        extra_body={"min_tokens": tokens},
     )
     times = [time.perf_counter() async for chunk in stream if chunk.choices and chunk.choices[0].delta.content]
     return (tokens - 1) / (times[-1] - times[0])
