@@ -12,6 +12,7 @@ import httpx
 
 COMPLETE = "complete"
 CUT = "cut off"  # neither [DONE] nor an error: what must never happen
+ONE_LETTER = {"70": 100}  # of the embedded model's tokenizer
 WORDS = ("alpha", "beta", "gamma", "delta", "account", "number", "please", "tomorrow")
 
 Body = dict[str, object]
@@ -40,8 +41,8 @@ def body(number: int = 0, *, words: int = 20, **options: object) -> Body:
 
 
 def talk(number: int = 0, *, tokens: int = 20_000, words: int = 20, stream: bool = True) -> Body:
-    """An answer that goes on until it is stopped."""
-    return body(number, words=words, stream=stream, min_tokens=tokens, max_tokens=tokens)
+    """An answer that goes on until it is stopped: one letter, whatever the weights would rather say."""
+    return body(number, words=words, stream=stream, logit_bias=ONE_LETTER, max_tokens=tokens)
 
 
 async def call(client: httpx.AsyncClient, request: Body, headers: Mapping[str, str] | None = None) -> Call:

@@ -70,7 +70,7 @@ async def test_a_declared_prompt_is_cached_once_for_all(fleet: Fleet, keys: tupl
     assert first.cached == 0 and first.computed == first.prompt
     assert again.cached == whole_blocks(first.prompt)
     # The house's prompt, in whole blocks, and not one block more of a conversation that is the same to the last word.
-    alone = await asked(fleet, bob, HOUSE_PROMPT, "?")
+    alone = await asked(fleet, fleet.account("cleo", "line"), HOUSE_PROMPT, "?")
     assert other.cached == alone.cached
     assert 100 < other.cached < again.cached - 2 * BLOCK
     assert other.computed == other.prompt - other.cached
@@ -82,7 +82,7 @@ async def test_a_longer_prompt_shares_its_declared_beginning_alone(fleet: Fleet,
     ann, bob = keys
     private = HOUSE_PROMPT + " The number of the safe is four, seven, one, one, and nobody but the owner may have it."
     secret = await asked(fleet, ann, private, "Hello")
-    declared = await asked(fleet, bob, HOUSE_PROMPT, "Is breakfast included?")
+    declared = await asked(fleet, fleet.account("dan", "line"), HOUSE_PROMPT, "Is breakfast included?")
     other = await asked(fleet, bob, private, "Hello")
     assert other.cached == declared.cached > 100
     assert secret.cached == declared.cached  # it was there since the test before, or since Bob's or Ann's first word

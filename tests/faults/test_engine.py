@@ -12,6 +12,7 @@ from tests.conftest import Server
 from tests.lifecycle.processes import LIMIT, causes, engine_core, family, gauge, survivors, until
 
 CALLERS = 6
+GENERATED = "vllm:generation_tokens_total"
 
 
 async def calls_while(server: Server, harm: psutil.Process, number: signal.Signals) -> dict[str, int]:
@@ -19,8 +20,9 @@ async def calls_while(server: Server, harm: psutil.Process, number: signal.Signa
     async with httpx.AsyncClient(
         base_url=server.root, timeout=120, limits=httpx.Limits(max_connections=None)
     ) as client:
+        before = await gauge(client, GENERATED)
         running = [asyncio.create_task(call(client, talk(n, stream=n % 2 == 0))) for n in range(CALLERS)]
-        await until(lambda: all_at_work(client))
+        await until(lambda: all_at_work(client, before))
         harm.send_signal(number)
         return outcomes(await asyncio.gather(*running))
 
@@ -31,8 +33,10 @@ def engine(server: Server) -> list[psutil.Process]:
     return [core, *core.children()]
 
 
-async def all_at_work(client: httpx.AsyncClient) -> bool:
-    return await gauge(client, "vllm:num_requests_running") == CALLERS
+async def all_at_work(client: httpx.AsyncClient, before: float) -> bool:
+    """Every stream has begun: tokens come to all of them alike, and a first word needs no more than a few."""
+    running = await gauge(client, "vllm:num_requests_running")
+    return running == CALLERS and await gauge(client, GENERATED) - before >= CALLERS * 40
 
 
 LOST = {"error event upstream_error": CALLERS // 2, "502 upstream_error": CALLERS // 2}
