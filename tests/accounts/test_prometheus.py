@@ -76,7 +76,7 @@ async def talk(fleet: Fleet, account: str) -> None:
         refused = 0
         while not refused:
             try:
-                await ask(client)
+                await ask(client, tools=[TOOL])  # a prompt that was there before
             except openai.RateLimitError:
                 refused += 1
 
