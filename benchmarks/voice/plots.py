@@ -94,7 +94,7 @@ def _value(summary: dict[str, Any], path: Sequence[str]) -> float | None:
     value: Any = summary
     for key in path:
         value = value[key]
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _save(figure: Any, file: Path) -> None:

@@ -106,7 +106,7 @@ def _wait(process: "subprocess.Popen[bytes]", ready: str, log: Path) -> None:
             if httpx.get(ready, timeout=10).status_code == 200:
                 return
         time.sleep(0.5)
-    raise RuntimeError(f"not ready: {' '.join(process.args)}\n{log.read_text()[-3000:]}")  # type: ignore[arg-type]
+    raise RuntimeError(f"not ready: {' '.join(process.args)}\n{log.read_text()[-3000:]}")
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -1,11 +1,8 @@
 """What a GPU node without containers is given."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from server.settings import LifecycleSettings
 from tests.conftest import ROOT
@@ -23,7 +20,6 @@ def test_the_unit_gives_the_drain_its_time_and_leaves_the_engine_to_the_server()
     assert _value("KillMode") == "mixed"
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not on this machine")
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     """With a program that is there in place of ours, which is installed elsewhere."""
     file = tmp_path / UNIT.name

@@ -26,7 +26,7 @@ async def test_a_body_that_does_not_end_in_time_holds_no_place(body: object) -> 
     house = House(lambda _: HELLO)
     house.settings = house.settings.model_copy(update={"http": HttpSettings(read_timeout=0.05)})
     async with house.open() as client:
-        response = await client.post(CHAT, content=body(), headers={"Content-Type": "application/json"})  # type: ignore[operator]
+        response = await client.post(CHAT, content=body(), headers={"Content-Type": "application/json"})
         assert house.lifecycle.gate.in_flight == 0
     assert (response.status_code, response.headers["connection"]) == (408, "close")
     assert response.json()["error"]["type"] == "invalid_request_error"

@@ -5,7 +5,7 @@ import re
 
 from server.nano.train.corpus.actions import SLOT, Action, talk
 from server.nano.train.corpus.conversation import Conversation
-from server.nano.train.corpus.requests import OPENED, composed_request, framed, frames
+from server.nano.train.corpus.requests import composed_request, framed, opener
 from server.nano.train.corpus.source import Source
 from server.nano.train.corpus.tools import Json, Tool
 from server.nano.train.corpus.values import kinds, value
@@ -44,8 +44,7 @@ def request_text(source: Source, action: Action, language: str, complete: bool) 
         ask for ask in action.wording[language].ask if (set(action.required) <= set(SLOT.findall(ask))) is complete
     ]
     if listed and source.chance(LISTED):
-        opener = source.pick(frames()[language]["opener"]) if source.chance(OPENED) else ""
-        return opener + source.wording(listed)
+        return opener(source, language) + source.wording(listed)
     return composed_request(source, action, language, _named_slots(source, action, complete))
 
 

@@ -44,6 +44,11 @@ def framed(source: Source, table: str, language: str, core: str) -> str:
     return frame.replace(f"{{{kind}}}", core).replace(f"{{{kind.capitalize()}}}", core[:1].upper() + core[1:])
 
 
+def opener(source: Source, language: str) -> str:
+    """How some requests begin, or nothing."""
+    return source.pick(frames()[language]["opener"]) if source.chance(OPENED) else ""
+
+
 def _compose(source: Source, action: Action, language: str, kind: str, core: str, rest: list[str]) -> str:
     source.rng.shuffle(rest)
     inline: list[str] = []
@@ -55,9 +60,9 @@ def _compose(source: Source, action: Action, language: str, kind: str, core: str
         (told if after else inline).append(phrase)
     body = " ".join([*inline, core] if language == "hi" else [core, *inline])
     text = " ".join([framed(source, kind, language, body), *map(_sentence, told)])
-    opener = source.pick(frames()[language]["opener"]) if source.chance(OPENED) else ""
+    begin = opener(source, language)
     closer = source.pick(frames()[language]["closer"]) if source.chance(CLOSED) else ""
-    return _plainly(source, opener + text + closer)
+    return _plainly(source, begin + text + closer)
 
 
 def _sentence(text: str) -> str:

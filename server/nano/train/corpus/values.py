@@ -51,11 +51,6 @@ def value(source: Source, kind: str, language: str) -> Value:
     return source.pick(real)
 
 
-def said(value: Value) -> str:
-    """The value as it stands in a sentence."""
-    return str(value)
-
-
 def _word(source: Source, language: str) -> str:
     return source.word(SCRIPT[language])
 
