@@ -5,7 +5,7 @@ PORT   ?= 8000
 CONFIG ?= configs/nano.yaml
 EXTRAS := [test,check]
 
-.PHONY: serve test check clean
+.PHONY: serve test image-test check clean
 
 serve: $(VENV)/.server  ## run the server; PORT= and CONFIG= change where and what
 	$(BIN)/electron-server serve --config $(CONFIG) --port $(PORT)
@@ -13,6 +13,10 @@ serve: $(VENV)/.server  ## run the server; PORT= and CONFIG= change where and wh
 test: $(VENV)/.tools  ## all tests; a real engine, real stores and real clients among them
 	.ci/packages
 	$(BIN)/python -m pytest
+
+image-test: $(VENV)/.tools  ## build the image without a container engine, start it, drain it; minutes
+	.ci/packages image
+	$(BIN)/python -m pytest tests/image
 
 check: $(VENV)/.tools  ## style, types, layout
 	$(BIN)/ruff check .
@@ -25,9 +29,10 @@ clean:
 
 # torchvision, torchaudio and torchcodec come with vLLM but are not used for text. Where pip found a CPU build of torch, theirs
 # do not match it and, imported by the way, keep vLLM from importing: then they have to go.
+# Not compiled: that takes minutes, and Python compiles what it imports.
 define install
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --editable '.$(1)'
+	$(BIN)/pip install --no-compile --editable '.$(1)'
 	for package in torchvision torchaudio torchcodec; do \
 	  $(BIN)/python -c "import $$package" 2>/dev/null || $(BIN)/pip uninstall --yes --quiet $$package; \
 	done

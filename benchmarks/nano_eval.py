@@ -1,7 +1,8 @@
 """Scores of the embedded model on held-out conversations, through a running server: `python -m benchmarks.nano_eval`.
 
 Every assistant turn of a conversation is asked for with the true turns before it, greedily, and compared with what the
-generator says it should be. Names, values and wordings are those that training never sees.
+generator says it should be. Names, values and wordings are those that training never sees. The generator reads a system
+prompt as the server does; `--filler off` shows what the model says before a call when the server does not see to it.
 """
 
 import argparse
@@ -96,7 +97,7 @@ def _parsed(text: str | None) -> Any:
         return None
 
 
-async def ask(client: AsyncOpenAI, model: str, question: Question) -> ChatCompletionMessage:
+async def ask(client: AsyncOpenAI, model: str, question: Question, filler: str) -> ChatCompletionMessage:
     tools = question.conversation.tools
     extra: dict[str, Any] = {"tools": tools} if tools else {}
     if question.kind == "json":
@@ -106,6 +107,7 @@ async def ask(client: AsyncOpenAI, model: str, question: Question) -> ChatComple
         messages=[_wire_form(message) for message in question.conversation.messages[: question.index]],
         temperature=0,
         max_tokens=256,
+        extra_body={"filler": filler},
         **extra,
     )
     return answer.choices[0].message
@@ -120,14 +122,16 @@ def _wire_form(message: dict[str, Any]) -> Any:
     return {**message, "tool_calls": calls} if calls else message
 
 
-async def evaluate(client: AsyncOpenAI, model: str, asked: list[Question], at_once: int) -> dict[str, list[bool]]:
+async def evaluate(
+    client: AsyncOpenAI, model: str, asked: list[Question], at_once: int, filler: str
+) -> dict[str, list[bool]]:
     """Passes and failures per measure, `at_once` requests in flight."""
     marks: dict[str, list[bool]] = defaultdict(list)
     gate = asyncio.Semaphore(at_once)
 
     async def one(question: Question) -> None:
         async with gate:
-            message = await ask(client, model, question)
+            message = await ask(client, model, question, filler)
         for measure, passed in judge(question, message):
             marks[measure].append(passed)
 
@@ -165,10 +169,12 @@ async def main() -> None:
     parser.add_argument("--model", default="electron")
     parser.add_argument("--conversations", type=int, default=300)
     parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--filler", choices=("auto", "off"), default="auto")
     arguments = parser.parse_args()
     client = AsyncOpenAI(base_url=arguments.url, api_key=arguments.key, timeout=600)
     tokens_per_second = await speed(client, arguments.model)
-    marks = await evaluate(client, arguments.model, questions(arguments.conversations), arguments.at_once)
+    asked = questions(arguments.conversations)
+    marks = await evaluate(client, arguments.model, asked, arguments.at_once, arguments.filler)
     print(table(marks, tokens_per_second))
 
 

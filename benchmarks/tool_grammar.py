@@ -78,8 +78,9 @@ async def _choice(client: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, 
     return choice
 
 
-async def run(url: str, ask: Ask, count: int, concurrency: int) -> Counter[str]:
-    turns, results = asyncio.Semaphore(concurrency), Counter[str]()
+async def run(results: Counter[str], url: str, ask: Ask, count: int, concurrency: int, first: int) -> None:
+    """results: right at any time."""
+    turns = asyncio.Semaphore(concurrency)
 
     async def one(number: int) -> None:
         async with turns:
@@ -95,8 +96,7 @@ async def run(url: str, ask: Ask, count: int, concurrency: int) -> Counter[str]:
     limits = httpx.Limits(max_connections=None)
     with tqdm(total=count, unit=" turns") as progress:
         async with httpx.AsyncClient(base_url=url, timeout=600, limits=limits) as client:
-            await asyncio.gather(*(one(number) for number in range(count)))
-    return results
+            await asyncio.gather(*(one(number) for number in range(first, first + count)))
 
 
 def main() -> None:
@@ -104,11 +104,18 @@ def main() -> None:
     parser.add_argument("--url", default="http://127.0.0.1:8000/v1")
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--json", type=int, default=500)
+    parser.add_argument("--first", type=int, default=0, help="number of the first turn; it seeds the model too")
     parser.add_argument("--concurrency", type=int, default=32)
     options = parser.parse_args()
     for title, ask, count in (("forced calls", called, options.calls), ("json_object", answered_in_json, options.json)):
-        results = asyncio.run(run(options.url, ask, count, options.concurrency)) if count else Counter[str]()
-        print(f"{title}: {count} turns, " + ", ".join(f"{number} {result}" for result, number in results.most_common()))
+        if not count:
+            continue
+        results = Counter[str]()
+        try:
+            asyncio.run(run(results, options.url, ask, count, options.concurrency, options.first))
+        finally:
+            listed = ", ".join(f"{number} {result}" for result, number in results.most_common())
+            print(f"{title}: {results.total()} turns, {listed}", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from server.api.health import health_router
 from server.api.metrics import metrics_router
 from server.api.middleware import RequestContext
 from server.api.models import models_router
+from server.api.reading import Reader
 from server.api.warm import warm_router
 from server.lifecycle import Lifecycle
 from server.settings import Settings
@@ -40,9 +41,12 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     names = settings.model.served_names
+    reader = Reader(lifecycle, settings.http)
     for prefix in PREFIXES:
-        app.include_router(completions_router(lifecycle, settings.http, names), prefix=prefix, tags=["completions"])
-        app.include_router(warm_router(lifecycle, settings.http, names), prefix=prefix, tags=["completions"])
+        app.include_router(
+            completions_router(lifecycle, reader, settings.http, names), prefix=prefix, tags=["completions"]
+        )
+        app.include_router(warm_router(lifecycle, reader, settings.http, names), prefix=prefix, tags=["completions"])
         app.include_router(models_router(lifecycle), prefix=prefix, tags=["models"])
     app.include_router(admin_router(lifecycle), tags=["operation"])
     app.include_router(health_router(lifecycle), tags=["operation"])

@@ -12,6 +12,7 @@ from server.admission.keyfile import Scope
 from server.admission.listener import check_listener, describe_access
 from server.fit import Card, budget, card_of, explain, present_card, read_source, shape_of
 from server.nano import model_path
+from server.processes import describe_processes
 from server.settings import Settings, SettingsError, load_settings, prepare_engine_environment
 from server.telemetry.logs import configure_logging
 from server.telemetry.usage import By, parse_since, usage_rows
@@ -48,6 +49,8 @@ def serve(settings: Settings) -> int:
         print(INVITATION.format(url=url, key=key, model=settings.model.served_names[0]), flush=True)
 
     print(f"listening on http://{http.host}:{http.port}, {describe_access(settings)}", flush=True)
+    if http.processes > 1:
+        print(describe_processes(settings), flush=True)
     print("the model is loading", flush=True)
     run(settings, on_ready=invite)
 
@@ -59,6 +62,8 @@ def check(settings: Settings, options: argparse.Namespace) -> int:
     validate(settings)
     print("The configuration is valid:")
     print(settings.model_dump_json(indent=2))
+    if settings.http.processes > 1:
+        print(f"{describe_processes(settings)}.")
     card = card_of(options.gpu) if options.gpu else present_card()
     if card is None:
         print("There is no GPU here: --gpu 24gb, or h200, says whether the model would fit one.")

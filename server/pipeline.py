@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from server.admission.ticket import Ticket
-from server.engine.base import Engine
+from server.engine.base import Engine, never
 from server.engine.deadline import Deadline, Deadlines, Patience
-from server.parsing import Family, Filled, Parser, ParserEvent, cut_off, make_parser, most_calls, turn_parser
+from server.parsing import Family, Filled, Parser, ParserEvent, make_parser, most_calls, turn_parser
 from server.prompt import PromptBuilder
 from server.protocol import ChatRequest, CompletionRequest
 from server.records import (
@@ -109,7 +109,9 @@ class Pipeline:
         self, request: ChatRequest, ticket: Ticket, request_id: str, meter: Meter, deadline: Deadline
     ) -> GrammarState:
         loop = asyncio.get_running_loop()
-        built, state = await deadline.wait(partial(loop.run_in_executor, self.workers, self.prompts.warm, request))
+        built, state = await deadline.wait(
+            partial(loop.run_in_executor, self.workers, self.prompts.warm, request, ticket.cache_salt)
+        )
         deltas = deadline.bound(self.engine.generate(_of(ticket, meter, built), request_id, meter.settle))
         async with aclosing(deltas):
             async for _ in deltas:
@@ -117,15 +119,15 @@ class Pipeline:
         return state
 
     async def _prompt(self, request: AnyRequest, ticket: Ticket, meter: Meter) -> Prompt:
-        prompt = await asyncio.get_running_loop().run_in_executor(self.workers, self._built, request)
+        prompt = await asyncio.get_running_loop().run_in_executor(self.workers, self._built, request, ticket.cache_salt)
         # What a grammar let through has to come out whole, or it might be too short for its schema.
         markers_stay = isinstance(request, ChatRequest) and (self.family.special_tokens or prompt.grammar is not None)
         sampling = replace(prompt.sampling, skip_special_tokens=not markers_stay)
         return _of(ticket, meter, replace(prompt, sampling=sampling))
 
-    def _built(self, request: AnyRequest) -> Prompt:
+    def _built(self, request: AnyRequest, owner: str | None) -> Prompt:
         if isinstance(request, ChatRequest):
-            return self.prompts.chat(request)
+            return self.prompts.chat(request, owner)
         return self.prompts.completion(request)
 
     async def _answer(
@@ -135,7 +137,8 @@ class Pipeline:
         if prompt.filler and prompt.filler.at_once:
             meter.say_phrase()
             yield Text(prompt.filler.at_once)
-        deltas = deadline.bound(self.engine.generate(prompt, request_id, meter.settle))
+        urgent = partial(_before_a_call, meter) if prompt.filler else never
+        deltas = deadline.bound(self.engine.generate(prompt, request_id, meter.settle, urgent))
         parser = self._parser(request, prompt, meter)
         most = most_calls(request) if isinstance(request, ChatRequest) else None
         try:
@@ -202,8 +205,7 @@ async def parsed(
             break
         reason = delta.finish_reason or reason
     else:
-        rest = parser.finish()
-        for event in turn.pass_on(cut_off(rest) if reason == "length" else rest):
+        for event in turn.pass_on(parser.finish(cut_off=reason == "length")):
             yield event
     ended: FinishReason = "tool_calls" if turn.calls and reason == "stop" else reason
     finish = Finish(ended, meter.usage, turn.take_logprobs(), meter.speaker)
@@ -214,6 +216,11 @@ async def parsed(
 def _of(ticket: Ticket, meter: Meter, prompt: Prompt) -> Prompt:
     """The prompt with what the engine has to know of whose it is."""
     return replace(prompt, cache_salt=ticket.cache_salt, priority=ticket.priority, trace_headers=meter.trace_headers)
+
+
+def _before_a_call(meter: Meter) -> bool:
+    """Words may be what the caller hears while a tool runs."""
+    return meter.tool_calls == 0
 
 
 def _guided(request: AnyRequest) -> bool:

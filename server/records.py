@@ -194,6 +194,7 @@ class Finish:
 Event = Text | Reasoning | ToolCall | Arguments | Finish
 
 FinishCause = Literal["stop", "length", "tool_calls", "disconnect", "error", "drain"]
+Cause = FinishCause | Literal["crash"]  # the server was killed with the request at work
 Filler = Literal["model", "phrase", "none"]
 
 
@@ -212,7 +213,7 @@ class UsageRecord:
 
     request_id: str
     model: str
-    cause: FinishCause
+    cause: Cause
     usage: Usage
     ttft: float | None
     duration: float

@@ -77,7 +77,8 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("server") / "log.txt")
+    # A prompt as long as the window is read in minutes on a busy machine.
+    running = Server(tmp_path_factory.mktemp("server") / "log.txt", "http.first_token_timeout=900")
     try:
         running.wait_until_ready()
         yield running

@@ -36,7 +36,7 @@ class Words:
     def __init__(self, tail: str = "", spoken: bool = False) -> None:
         self._tail, self._spoken = tail, spoken
 
-    def chat(self, request: ChatRequest) -> Prompt:
+    def chat(self, request: ChatRequest, owner: str | None = None) -> Prompt:
         sampling = Sampling(max_tokens=request.output_limit or 100)
         return Prompt([0] * len(request.messages), sampling, tail=self._tail, spoken=self._spoken)
 

@@ -38,6 +38,17 @@ def test_check_names_what_is_wrong(assignment: str, expected: str) -> None:
     assert expected in str(raised.value.code)
 
 
+def test_check_says_what_several_processes_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["check", "--config", str(CONFIGS / "nano.yaml"), "--set", "http.processes=2"]
+    with pytest.raises(SystemExit) as raised:
+        main(command)
+    assert raised.value.code == 0
+    assert "2 processes speak HTTP, over one engine" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as raised:
+        main([*command, "--set", "lifecycle.restarts=1"])
+    assert "`http.processes: 2` excludes `lifecycle.restarts`" in str(raised.value.code)
+
+
 def test_flags_win_over_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["check", "--config", str(CONFIGS / "nano.yaml"), "--port", "9000", "--model", "some/model"])

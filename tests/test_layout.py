@@ -8,21 +8,22 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SERVER = ROOT / "server"
 
-BOTTOM = {"errors", "records", "settings", "protocol"}
+BOTTOM = {"errors", "records", "settings", "protocol", "processes"}
 STAGES = {"admission", "prompt", "engine", "parsing", "telemetry"}
 ALLOWED = {
     "errors": set(),
     "records": set(),
     "settings": set(),
     "protocol": {"errors", "records"},
-    "nano": set(),
+    "processes": {"settings"},
+    "nano": {"prompt"},  # its corpus reads a system prompt as the server does
     "fit": BOTTOM,
     **{stage: BOTTOM for stage in STAGES},
     "pipeline": BOTTOM | STAGES,
     "lifecycle": BOTTOM | STAGES | {"pipeline", "nano"},
     "api": BOTTOM | STAGES | {"pipeline", "lifecycle"},
     "app": BOTTOM | {"api", "lifecycle"},
-    "serving": BOTTOM | {"api", "app", "lifecycle"},
+    "serving": BOTTOM | STAGES | {"api", "app", "lifecycle"},
     "cli": BOTTOM | STAGES | {"fit", "lifecycle", "nano", "serving"},
     "__main__": {"cli"},
     "__init__": set(),

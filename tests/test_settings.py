@@ -33,6 +33,11 @@ def test_one_served_name_needs_no_list() -> None:
     assert load_settings(environment={}, assignments=["model.served_names=m"]).model.served_names == ("m",)
 
 
+def test_off_is_off_though_yaml_reads_it_as_false() -> None:
+    settings = load_settings(environment={}, assignments=["filler.mode=off", "speech.guard=off"])
+    assert (settings.filler.mode, settings.speech.guard) == ("off", "off")
+
+
 @pytest.mark.parametrize(
     ("assignment", "expected"),
     [

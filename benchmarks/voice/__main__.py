@@ -4,7 +4,7 @@ python -m benchmarks.voice --url http://127.0.0.1:8000/v1 --rate 0.5 --profile s
 python -m benchmarks.voice --url http://127.0.0.1:8000/v1 --calls 64 --profile support    # always 64 calls at once
 python -m benchmarks.voice capacity --url http://127.0.0.1:8000/v1 --profile support      # the most within the SLO
 python -m benchmarks.voice compare ours.jsonl theirs.jsonl                                # two files beside one another
-python -m benchmarks.voice versus --config configs/h200-8b.yaml --calls 1,16,64,128       # us and `vllm serve`, in turn
+python -m benchmarks.voice versus --config configs/h200-8b.yaml --shape qwen3-8b          # us and `vllm serve`, in turn
 python -m benchmarks.voice shape qwen3-8b /tmp/qwen3-8b       # a model without weights, for `engine.load_format: dummy`
 python -m benchmarks.voice readme                             # the README's tables, from benchmarks/results
 """
@@ -21,13 +21,14 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.voice import plots, readme, shapes, tables
-from benchmarks.voice.capacity import Capacity, capacity
+from benchmarks.voice.capacity import capacity
 from benchmarks.voice.conversation import Manner
 from benchmarks.voice.load import Load, Run, drive
 from benchmarks.voice.profiles import PROFILES
 from benchmarks.voice.results import Result, read, result_of, write
 from benchmarks.voice.servers import Endpoint
 from benchmarks.voice.summary import Slo, summarize, within
+from benchmarks.voice.tool_turn import tool_turn
 from benchmarks.voice.versus import Plan, versus
 
 COMMANDS = ("run", "capacity", "compare", "versus", "shape", "readme")
@@ -61,7 +62,7 @@ def find_capacity(options: argparse.Namespace) -> int:
         runs.append(_record(options, endpoint, load, [found]))
         return within(summarize(found, slo), slo)
 
-    print(_said(options.name, capacity(keeps, options.most)))
+    print(tables.capacity_of(options.name, asdict(capacity(keeps, options.most))))
     _keep(options, runs, plots.by_load)
     return 0
 
@@ -77,19 +78,26 @@ def compare(options: argparse.Namespace) -> int:
 def run_versus(options: argparse.Namespace) -> int:
     calls = tuple(int(number) for number in options.calls.split(","))
     plan = Plan(
-        options.config, options.assignments, calls, options.rounds, options.together, options.port, options.most
+        options.config,
+        options.assignments,
+        calls,
+        options.rounds,
+        options.together,
+        options.port,
+        options.most,
+        options.shape,
     )
     load = Load(None, None, options.duration, options.ramp, options.seed)
-    results, capacities = versus(
+    results = versus(
         plan,
         load,
         _slo(options),
+        lambda endpoint: print(tool_turn(endpoint.name, endpoint.url, options.model, options.key), flush=True),
         lambda endpoint, at: measure(options, endpoint, at),
         lambda endpoint, at, runs: _record(options, endpoint, at, runs),
     )
     print(tables.by_load(results))
-    for name, found in capacities.items():
-        print(_said(name, found))
+    print(tables.capacities(results))
     _keep(options, results, plots.by_load if len(calls) > 1 else plots.overview)
     return 0
 
@@ -99,7 +107,11 @@ def measure(options: argparse.Namespace, endpoint: Endpoint, load: Load) -> Run:
     what = f"{load.rate}/s" if load.rate is not None else f"{load.calls} calls"
     with tqdm(unit=" requests", desc=f"{endpoint.name}, {what}", disable=options.quiet) as progress:
         profile, key = PROFILES[options.profile], options.key
-        return asyncio.run(drive(endpoint.url, profile, load, manner, key, lambda request: _tick(progress)))
+        before = endpoint.processor_time()
+        found = asyncio.run(drive(endpoint.url, profile, load, manner, key, lambda request: _tick(progress)))
+        after = endpoint.processor_time()
+        found.processor = after - before if before is not None and after is not None else None
+        return found
 
 
 def _tick(progress: "tqdm[Any]") -> None:
@@ -107,11 +119,17 @@ def _tick(progress: "tqdm[Any]") -> None:
 
 
 def _record(options: argparse.Namespace, endpoint: Endpoint, load: Load, runs: list[Run]) -> Result:
-    """Several runs of one load count as one."""
+    """Several runs of one load count as one, in rounds."""
+    for number, run in enumerate(runs):
+        for one in run.requests:
+            one.round = number
     whole = Run([one for run in runs for one in run.requests], sum(run.uncounted for run in runs))
     whole.lag = [late for run in runs for late in run.lag]
     whole.seconds = sum(run.seconds for run in runs)
+    whole.tokens = sum(run.tokens for run in runs)
+    whole.processor = sum(run.processor or 0.0 for run in runs) or None
     said = {"name": endpoint.name, "url": endpoint.url, "profile": options.profile, "length": options.length}
+    said["processor"] = [run.per_token for run in runs]
     return result_of(
         whole, _slo(options), {**said, "command": options.command_line, "rounds": len(runs), **asdict(load)}
     )
@@ -128,11 +146,6 @@ def _slo(options: argparse.Namespace) -> Slo:
     return Slo(options.slo_first, options.slo_gap)
 
 
-def _said(name: str, found: Capacity) -> str:
-    tried = ", ".join(f"{calls} {'yes' if kept else 'no'}" for calls, kept in found.tried)
-    return f"{name}: {'' if found.bounded else 'at least '}{found.calls} calls within the SLO (tried: {tried})"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -147,8 +160,9 @@ def _parser() -> argparse.ArgumentParser:
     against = _load_command(commands, "versus", run_versus)
     against.add_argument("--config", type=Path, default=Path("configs/nano.yaml"))
     against.add_argument("--set", action="append", default=[], dest="assignments", metavar="NAME=VALUE")
+    against.add_argument("--shape", choices=shapes.SHAPES, help="without weights, in place of the configured model")
     against.add_argument("--calls", default="1,16,64,128", help="calls at once, one after the other")
-    against.add_argument("--rounds", type=int, default=2)
+    against.add_argument("--rounds", type=int, default=6, help="six or more tell what is noise")
     against.add_argument("--together", action="store_true", help="both loaded side by side, for a machine with room")
     against.add_argument("--port", type=int, default=8410, help="and with --together the next one")
     against.add_argument("--most", type=int, default=0, help="also find the capacity of both, up to so many calls")

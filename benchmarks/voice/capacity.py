@@ -1,6 +1,6 @@
 """The largest number of calls at once that keeps the SLO, by bisection."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 Keeps = Callable[[int], bool]
@@ -19,22 +19,42 @@ class Capacity:
 
 
 def capacity(keeps: Keeps, most: int, precision: float = 0.05) -> Capacity:
-    """Doubles until it breaks, then halves the interval until it is narrower than `precision` of its lower end.
+    """Of one server; see `search`."""
+    return capacities([keeps], most, precision)[0]
 
-    0 calls keep it by definition, so that a server which cannot hold one is found as well.
+
+def capacities(servers: Sequence[Keeps], most: int, precision: float = 0.05) -> list[Capacity]:
+    """Of several, a step of each in turn: what else the machine does then meets all of them."""
+    searches = [search(most, precision) for _ in servers]
+    wanted = [next(one) for one in searches]
+    found: dict[int, Capacity] = {}
+    while len(found) < len(servers):
+        for index, keeps in enumerate(servers):
+            if index not in found:
+                try:
+                    wanted[index] = searches[index].send(keeps(wanted[index]))
+                except StopIteration as end:
+                    found[index] = end.value
+    return [found[index] for index in range(len(servers))]
+
+
+def search(most: int, precision: float) -> Generator[int, bool, Capacity]:
+    """Yields calls at once to be tried, is told whether they keep the SLO, and returns what it has found.
+
+    Doubles until it breaks, then halves the interval until it is narrower than `precision` of its lower end. 0 calls
+    keep it by definition, so that a server which cannot hold one is found as well.
     """
     tried: list[tuple[int, bool]] = []
-
-    def holds(calls: int) -> bool:
-        tried.append((calls, keeps(calls)))
-        return tried[-1][1]
-
     good, bad = 0, 1
-    while holds(bad):
+    while True:
+        tried.append((bad, (yield bad)))
+        if not tried[-1][1]:
+            break
         if bad == most:
             return Capacity(most, False, tuple(tried))
         good, bad = bad, min(2 * bad, most)
     while bad - good > max(1, int(good * precision)):
         middle = (good + bad) // 2
-        good, bad = (middle, bad) if holds(middle) else (good, middle)
+        tried.append((middle, (yield middle)))
+        good, bad = (middle, bad) if tried[-1][1] else (good, middle)
     return Capacity(good, True, tuple(tried))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from server.telemetry.clause import ClauseWatch
 
 CLAUSE = 20  # characters after which a comma, too, ends a clause, as in the server's own metric
 EVENT = b"\n\n"
+MARKUP = re.compile(r'</?\w+>|<\||\{\s*"')  # a tag, a special token, an object
 
 
 @dataclass(slots=True)
@@ -89,6 +91,7 @@ class _Listener:
         request = self._request
         if request.clause is None and request.outcome == OK and self._watch.finish():
             request.clause = request.end
+        request.markup = bool(MARKUP.search(self._heard.text)) if self._heard.text else None
         if self._heard.calls:
             request.valid = all(_parses(call["arguments"]) for call in self._heard.calls.values())
 
@@ -115,6 +118,9 @@ class _Listener:
 
     def _delta(self, delta: dict[str, Any]) -> None:
         text, calls = delta.get("content"), delta.get("tool_calls")
+        if text and not text.strip():
+            self._heard.text += text  # a space alone cannot be heard: it is no piece, whoever sends it by itself
+            text = None
         if not text and not calls:
             return
         now, request = self._clock(), self._request

@@ -12,10 +12,22 @@ from benchmarks.voice.client import Heard, ask
 from benchmarks.voice.records import BARGE_IN, OK, Request
 from benchmarks.voice.script import Script, Turn
 
+SAMPLING = {"temperature": 1.0, "top_p": 1.0}
+# Some servers take what a request leaves open from the model's generation_config.json, others do not.
+FIXED_SAMPLING = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+# A model that calls where it was to speak is stopped by some servers, and read out by others.
+FIXED_SPEECH = {"ignore_eos": True, "bad_words": ["<tool_call>"]}
+# Of a call and the sentence before it: 100 characters of three bytes can be as many tokens, whatever they usually are.
+CALL_TOKENS = 400
+
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How requests are made. fixed: answers have exactly the length that the script says, where the API allows it."""
+    """How requests are made.
+
+    fixed: answers have exactly the length that the script says, and are words drawn in the same way everywhere; for
+        servers that take vLLM's fields. extra: fields of every request.
+    """
 
     model: str = "electron"
     fixed: bool = True
@@ -86,14 +98,16 @@ class Conversation:
             "stream": True,
             "stream_options": {"include_usage": True},
             "max_tokens": turn.answer,
+            **SAMPLING,
+            **(FIXED_SAMPLING if self._manner.fixed else {}),
             **self._manner.extra,
         }
         if self._script.tools:
             body["tools"] = list(self._script.tools)
         if tool:
-            body["max_tokens"] = max(96, turn.answer)
+            body["max_tokens"] = CALL_TOKENS
             body["tool_choice"] = {"type": "function", "function": {"name": turn.tool}}
         elif self._manner.fixed:
-            body |= {"min_tokens": turn.answer, "ignore_eos": True}
+            body |= {"min_tokens": turn.answer, **FIXED_SPEECH}
             body |= {"tool_choice": "none"} if self._script.tools else {}  # else a call would end it
         return body

@@ -33,12 +33,23 @@ class Load:
 
 @dataclass(slots=True)
 class Run:
-    """What came of it. requests: those that count. lag: ms by which this program's own loop was late, each 10 ms."""
+    """What came of it. requests: those that count. lag: ms by which this program's own loop was late, each 10 ms.
+
+    tokens: of all answers that were heard to their end, also of those that do not count. processor: seconds that the
+    server's API process took for all of them, where it is on this machine.
+    """
 
     requests: list[Request] = field(default_factory=list)
     uncounted: int = 0
     lag: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    tokens: int = 0
+    processor: float | None = None
+
+    @property
+    def per_token(self) -> float | None:
+        """Processor time of the API process, ms."""
+        return 1000 * self.processor / self.tokens if self.processor is not None and self.tokens else None
 
 
 class Driver:
@@ -109,6 +120,7 @@ class Driver:
             self._calls.pop(task, None)
 
     def _done(self, request: Request) -> None:
+        self._run.tokens += request.output_tokens
         if self._load.ramp <= request.at < self._load.duration:
             self._run.requests.append(request)
         else:

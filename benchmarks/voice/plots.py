@@ -10,9 +10,11 @@ matplotlib.use("agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from benchmarks.voice.records import BARGE_IN, OK, Request
-from benchmarks.voice.results import Result
+from benchmarks.voice.results import Result, rounds
+from benchmarks.voice.tables import SHOWN, noise, pairs
 
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown")
 
@@ -40,26 +42,54 @@ def overview(results: Sequence[Result], file: Path) -> None:
 
 
 def by_load(results: Sequence[Result], file: Path) -> None:
-    """p95 over calls at once, a line for each server."""
-    figure, axes = plt.subplots(1, 3, figsize=(14, 4.5), layout="constrained")
+    """p95 over calls at once, a line for each server, a point for each round; and how they compare."""
+    names = list(dict.fromkeys(one.options["name"] for one in results))
+    compared = len(names) == 2 and any(noise(figure, *pair) for _, *pair in pairs(results) for figure in SHOWN)
+    widths = (1.0, 1.0, 1.0, 1.3)[: 4 if compared else 3]
+    figure, axes = plt.subplots(
+        1, len(widths), figsize=(4.5 * sum(widths), 4.8), layout="constrained", width_ratios=widths
+    )
     slo = results[0].options["slo"]
     panels = (
         ("TTFT p95, ms", ("first", "p95"), slo["first"]),
         ("Inter-token p95, ms", ("gap", "p95"), slo["gap"]),
         ("Output tokens, /s", ("tokens_per_second",), None),
     )
-    for colour, name in zip(COLOURS, dict.fromkeys(one.options["name"] for one in results), strict=False):
+    for colour, name in zip(COLOURS, names, strict=False):
         mine = sorted((one for one in results if one.options["name"] == name), key=lambda one: one.options["calls"])
-        for axis, (_, path, _) in zip(axes, panels, strict=True):
+        parts = [(one.options["calls"], part) for one in mine for part in rounds(one)]
+        for axis, (_, path, _) in zip(axes[:3], panels, strict=True):
             values = [_value(one.summary, path) for one in mine]
             axis.plot([one.options["calls"] for one in mine], values, marker="o", color=colour, label=name)
-    for axis, (title, _, limit) in zip(axes, panels, strict=True):
+            axis.scatter([calls for calls, _ in parts], [_value(part, path) for _, part in parts], s=6, color=colour)
+    for axis, (title, _, limit) in zip(axes[:3], panels, strict=True):
         if limit is not None:
             axis.axhline(limit, color="black", linestyle=":", linewidth=1, label="SLO")
         axis.set(title=title, xlabel="calls at once", ylim=(0, None))
         axis.legend()
+    if compared:
+        _ratios(axes[3], results)
     figure.suptitle(_title(results[0]))
     _save(figure, file)
+
+
+def _ratios(axis: Axes, results: Sequence[Result]) -> None:
+    """How many times better the first server is, where there are rounds enough to say how sure that is."""
+    loads = pairs(results)
+    known = {figure.name: [noise(figure, ours, theirs) for _, ours, theirs in loads] for figure in SHOWN}
+    rows = [name for name, found in known.items() if any(found)]
+    for column, (colour, (calls, _, _)) in enumerate(zip(COLOURS, loads, strict=False)):
+        told = [(row, one) for row, name in enumerate(rows) if (one := known[name][column])]
+        bars = [[one.ratio - one.low for _, one in told], [one.high - one.ratio for _, one in told]]
+        places = [row + 0.12 * (column - (len(loads) - 1) / 2) for row, _ in told]
+        ratios = [one.ratio for _, one in told]
+        axis.errorbar(ratios, places, xerr=bars, fmt="o", markersize=4, color=colour, label=f"at {calls}")
+    axis.axvline(1.0, color="black", linestyle=":", linewidth=1)
+    axis.set(title="Times better than the other (95% interval)", xscale="log", ylim=(len(rows) - 0.5, -0.5))
+    for ticks in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
+        ticks(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_yticks(range(len(rows)), rows)
+    axis.legend(title="calls at once", loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _heard(result: Result) -> list[Request]:

@@ -38,5 +38,9 @@ PROFILES = {
         Profile("chat", 2, 300, turns=(6, 12), think=(1.0, 3.0), user_words=(5, 25), answer=(20, 60), tool_turns=0.0),
         Profile("busy", 4, 400, turns=(3, 6), think=(0.1, 0.5), user_words=(5, 20), answer=(30, 30), barge_ins=0.0),
         Profile("small", 2, 120, turns=(2, 4), think=(0.1, 0.4), user_words=(4, 12), answer=(12, 24)),
+        # Without tools no server has anything to hold back, so that it is speed alone that is compared.
+        Profile(
+            "small-talk", 2, 120, turns=(2, 4), think=(0.1, 0.4), user_words=(4, 12), answer=(12, 24), tool_turns=0.0
+        ),
     )
 }

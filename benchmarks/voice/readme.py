@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.voice.environment import ROOT
 from benchmarks.voice.results import Result, read
-from benchmarks.voice.tables import by_load, two
+from benchmarks.voice.tables import by_load, capacities, two
 
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks/results"
@@ -20,7 +20,8 @@ def filled(text: str) -> str:
 def _table(name: str) -> str:
     results = read(RESULTS / name)
     table = two(results[0], results[1]) if len(results) == 2 else by_load(results)
-    return f"<!-- results: {name} -->\n{_where(results[0])}\n\n{table}\n<!-- end of results -->"
+    said = "\n\n".join(filter(None, (_where(results[0]), table, capacities(results).replace("\n", "; "))))
+    return f"<!-- results: {name} -->\n{said}\n<!-- end of results -->"
 
 
 def _where(result: Result) -> str:

@@ -15,7 +15,8 @@ class Request:
     outcome: `ok`, `barge-in` (we hung up), or what went wrong; `unfinished`: the run had long been over.
     first: the first words or piece of a call. clause: the first clause that can be spoken. call: the name of a tool.
     pieces: when each piece of words or arguments came. tool: it had to call one. valid: its arguments are JSON.
-    calls: how many conversations were under way when it was sent.
+    markup: there is some in the words, which a voice would read out; None where there are no words.
+    calls: how many conversations were under way when it was sent. round: of those that its load was measured in.
     """
 
     number: int
@@ -31,9 +32,11 @@ class Request:
     end: float = 0.0
     pieces: list[float] = field(default_factory=list)
     valid: bool | None = None
+    markup: bool | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    round: int = 0
 
     @property
     def gaps(self) -> list[float]:

@@ -27,6 +27,18 @@ def result_of(run: Run, slo: Slo, options: Mapping[str, Any]) -> Result:
     return Result(environment(), {**options, "slo": asdict(slo)}, summarize(run, slo), run.requests)
 
 
+def rounds(result: Result) -> list[dict[str, Any]]:
+    """The summary of each round by itself."""
+    options, slo = result.options, Slo(**result.options["slo"])
+    summaries = []
+    for number in range(options.get("rounds", 1)):
+        requests = [one for one in result.requests if one.round == number]
+        summary = summarize(Run(requests, seconds=options["duration"] - options["ramp"]), slo)
+        processor = options.get("processor") or [None] * options["rounds"]
+        summaries.append({**summary, "processor": processor[number]})
+    return summaries
+
+
 def write(file: Path, results: list[Result]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as out:

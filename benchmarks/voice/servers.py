@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import yaml
 
 from benchmarks.voice.environment import ROOT
@@ -23,7 +24,7 @@ from server.settings.environment import ENGINE_ENVIRONMENT
 OURS = "electron-server"
 THEIRS = "vllm serve"
 START = 1800.0  # seconds; an 8B model is compiled on its first start
-# What our server runs its engine with and vLLM's own does not by default; and what a voice agent needs of `vllm serve`.
+# What a voice agent needs of `vllm serve`, and what ours does not spend time on either.
 VLLM = {
     "enable-auto-tool-choice": True,
     "tool-call-parser": "hermes",
@@ -34,8 +35,18 @@ VLLM = {
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
+    """pid: of the process that speaks HTTP, where it is one of ours."""
+
     name: str
     url: str
+    pid: int | None = None
+
+    def processor_time(self) -> float | None:
+        """Seconds so far; of that process, not of its engine's."""
+        if self.pid is None:
+            return None
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
 
 
 def settings_of(config: Path, assignments: list[str]) -> Settings:
@@ -50,8 +61,8 @@ def ours(config: Path, assignments: list[str], port: int, folder: Path) -> Itera
     assignments = ["admission.keys_file=null", f"telemetry.ledger.directory={folder}", *assignments]
     for assignment in assignments:
         command += ["--set", assignment]
-    with _running(command, folder / "ours.log", f"http://127.0.0.1:{port}/readyz"):
-        yield Endpoint(OURS, f"http://127.0.0.1:{port}/v1")
+    with _running(command, folder / "ours.log", f"http://127.0.0.1:{port}/readyz") as pid:
+        yield Endpoint(OURS, f"http://127.0.0.1:{port}/v1", pid)
 
 
 @contextlib.contextmanager
@@ -61,8 +72,8 @@ def theirs(settings: Settings, port: int, folder: Path) -> Iterator[Endpoint]:
     model = settings.model.path or str(model_path())
     command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model, "--config", str(file)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    with _running(command, folder / "vllm.log", f"http://127.0.0.1:{port}/health"):
-        yield Endpoint(THEIRS, f"http://127.0.0.1:{port}/v1")
+    with _running(command, folder / "vllm.log", f"http://127.0.0.1:{port}/health") as pid:
+        yield Endpoint(THEIRS, f"http://127.0.0.1:{port}/v1", pid)
 
 
 def vllm_options(settings: Settings) -> dict[str, Any]:
@@ -82,7 +93,7 @@ def vllm_options(settings: Settings) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], log: Path, ready: str) -> Iterator[None]:
+def _running(command: list[str], log: Path, ready: str) -> Iterator[int]:
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
@@ -94,7 +105,7 @@ def _running(command: list[str], log: Path, ready: str) -> Iterator[None]:
         )
     try:
         _wait(process, ready, log)
-        yield
+        yield process.pid
     finally:
         _stop(process)
 

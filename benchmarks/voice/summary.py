@@ -67,6 +67,8 @@ def summarize(run: Run, slo: Slo) -> dict[str, Any]:
         "cache_hit_ratio": _rounded(cached / prompt, 4) if prompt else None,
         "called_the_tool": _share([one.call is not None for one in called]),
         "valid_arguments": _share([bool(one.valid) for one in called]),
+        "markup": _share([one.markup for one in heard if one.markup is not None]),
+        "processor": _rounded(run.per_token, 3),
         "errors": len(requests) - len(heard),
         "client_lag": spread(run.lag),
     }

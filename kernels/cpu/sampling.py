@@ -16,11 +16,16 @@ def greedy_argmax(logits: torch.Tensor) -> torch.Tensor:
 
 
 def sample_by_seed(logits: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
-    """logits [rows, vocabulary], -inf: never; seeds int64 [rows] -> int64 [rows], distributed as softmax(logits)."""
+    """logits [rows, vocabulary], -inf: never; seeds int64 [rows] -> int64 [rows], distributed as softmax(logits).
+
+    A row in which nothing is possible, as where a caller forbids all that it allows, gives the last id: one
+    outside of the vocabulary would end the engine.
+    """
     cumulative = logits.softmax(dim=-1, dtype=torch.float64).cumsum(dim=-1)
     threshold = uniform(seeds).unsqueeze(-1) * cumulative[:, -1:]
     # right=True: the first id whose mass reaches beyond the threshold, so an id without mass is never taken.
-    return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
+    found = torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
+    return found.clamp(max=logits.shape[-1] - 1)
 
 
 def uniform(seeds: torch.Tensor) -> torch.Tensor:

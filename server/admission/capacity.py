@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from server.errors import Unavailable
+from server.processes import Seat, alone
 from server.settings import AdmissionSettings, ServiceClass
 
 
@@ -35,26 +36,40 @@ class Slot:
         self._free = False
 
     def first_token(self) -> None:
-        self._capacity.queued_tokens -= self._queued
+        self._capacity.queued.mine -= self._queued
         self._queued = 0
 
     def free(self) -> None:
         """Idempotent."""
         if not self._free:
             self._free = True
-            self._capacity.in_flight -= 1
+            self._capacity.admitted.mine -= 1
             self.first_token()
 
 
 class Capacity:
-    """Counts the requests inside and the prompt tokens that are queued."""
+    """Counts the requests inside and the prompt tokens that are queued, of all processes together.
 
-    def __init__(self, settings: AdmissionSettings) -> None:
+    Two of them may count at the same moment: then one request more than the node should carry gets in.
+    """
+
+    def __init__(self, settings: AdmissionSettings, seat: Seat | None = None) -> None:
+        seat = seat or alone()
         self.levels = levels(settings)
-        self.in_flight = 0
-        self.queued_tokens = 0
+        self.admitted = seat.tally("in_flight")
+        self.queued = seat.tally("queued_tokens")
         self._max_in_flight = settings.max_in_flight
         self._max_queued_tokens = settings.max_queued_tokens
+
+    @property
+    def in_flight(self) -> int:
+        """Of this process."""
+        return self.admitted.mine
+
+    @property
+    def queued_tokens(self) -> int:
+        """Likewise."""
+        return self.queued.mine
 
     def take(self, service_class: ServiceClass, tokens: int) -> Slot:
         """
@@ -62,17 +77,18 @@ class Capacity:
             Unavailable: too much is going on for this class.
         """
         level = self.levels[service_class]
-        if self.in_flight >= math.ceil(level.share * self._max_in_flight):
+        in_flight, queued_tokens = self.admitted.total, self.queued.total
+        if in_flight >= math.ceil(level.share * self._max_in_flight):
             raise Unavailable(
-                f"The server is working on {self.in_flight} requests and takes no more {service_class} ones.",
+                f"The server is working on {in_flight} requests and takes no more {service_class} ones.",
                 level.retry_after,
             )
         # A prompt larger than the bound gets in when nothing else waits: refusing it for ever would help nobody.
-        if self.queued_tokens and self.queued_tokens + tokens > level.share * self._max_queued_tokens:
+        if queued_tokens and queued_tokens + tokens > level.share * self._max_queued_tokens:
             raise Unavailable(
-                f"{self.queued_tokens} prompt tokens are queued; the server takes no more {service_class} requests.",
+                f"{queued_tokens} prompt tokens are queued; the server takes no more {service_class} requests.",
                 level.retry_after,
             )
-        self.in_flight += 1
-        self.queued_tokens += tokens
+        self.admitted.mine += 1
+        self.queued.mine += tokens
         return Slot(self, tokens)

@@ -14,11 +14,12 @@ from server.admission.terms import Bounds, Standing, rate_limit_headers
 from server.admission.ticket import Desk, Observe, Ticket
 from server.admission.watch import WatchedKeys
 from server.errors import Detail, InvalidRequest
+from server.processes import Seat
 from server.settings import AdmissionSettings, ServiceClass
 
 
 class Gate:
-    """Used from one event loop. `observe` is told every decision, for metrics.
+    """Used from one event loop. `observe` is told every decision, for metrics. seat: absent: of the only process.
 
     Raises:
         SettingsError: the key file or the settings cannot be used.
@@ -30,6 +31,7 @@ class Gate:
         clock: Clock = time.monotonic,
         observe: Observe = lambda plan, outcome: None,
         store: Store | None = None,
+        seat: Seat | None = None,
     ) -> None:
         self.max_in_flight = settings.max_in_flight
         self._settings = settings
@@ -37,18 +39,18 @@ class Gate:
         self._local = local_caller(settings)
         self._secret = salt_secret(settings)
         self._store = store or _store(settings, clock)
-        self._capacity = Capacity(settings)
+        self._capacity = Capacity(settings, seat)
         self._desk = Desk(self._capacity, Limiter(self._store, settings.grace), observe)
         self._watching: asyncio.Task[None] | None = None
 
     @property
     def in_flight(self) -> int:
-        """Requests at work or queued."""
+        """Requests of this process at work or queued."""
         return self._capacity.in_flight
 
     @property
     def queued_tokens(self) -> int:
-        """Prompt tokens that wait for their first token, as far as they were announced."""
+        """Their prompt tokens that wait for a first token, as far as they were announced."""
         return self._capacity.queued_tokens
 
     @property

@@ -12,6 +12,8 @@ import hashlib
 import hmac
 import secrets
 
+from pydantic import SecretStr
+
 from server.settings import AdmissionSettings, SettingsError
 
 SHORTEST_SECRET = 16  # characters
@@ -32,6 +34,13 @@ def salt_secret(settings: AdmissionSettings) -> bytes:
     if len(text) < SHORTEST_SECRET:
         raise SettingsError(f"`admission.salt_secret`: expected {SHORTEST_SECRET} characters or more, got {len(text)}")
     return text.encode()
+
+
+def with_salt_secret(settings: AdmissionSettings) -> AdmissionSettings:
+    """The same, with a random secret where none is configured: for processes that are to have the same salts."""
+    if settings.salt_secret is not None:
+        return settings
+    return settings.model_copy(update={"salt_secret": SecretStr(secrets.token_urlsafe(32))})
 
 
 def account_salt(secret: bytes, account: str) -> str:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from server.admission.ticket import Ticket
 from server.api.deadlines import patience_of
 from server.api.disconnect import CLIENT_CLOSED_REQUEST, CallerGone, unless_disconnected
-from server.api.reading import ERRORS, json_body, read_request
+from server.api.reading import ERRORS, Reader, json_body
 from server.api.render import Answer, ChatRenderer, CompletionRenderer, Renderer
 from server.api.sse import EventStream
 from server.lifecycle import Lifecycle
@@ -35,7 +35,7 @@ STREAMED_EVENT = {
 }
 
 
-def completions_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequence[str]) -> APIRouter:
+def completions_router(lifecycle: Lifecycle, reader: Reader, http: HttpSettings, models: Sequence[str]) -> APIRouter:
     """`models`: the served names, for the document."""
     router = APIRouter()
 
@@ -50,13 +50,13 @@ def completions_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequenc
     @router.post("/chat/completions", **documented(chat_schema(models), ChatCompletion))
     async def chat_completions(request: Request) -> Response:
         """Answer a conversation, whole or as a stream of server-sent events."""
-        parsed = await read_request(request, parse_chat, lifecycle, http)
+        parsed = await reader.read(request, parse_chat)
         return await _respond(request, parsed, ChatRenderer(_answer(request, parsed, "chatcmpl-")))
 
     @router.post("/completions", **documented(completion_schema(models), Completion))
     async def completions(request: Request) -> Response:
         """Continue a text. In it the markers of the chat template mean nothing."""
-        parsed = await read_request(request, parse_completion, lifecycle, http)
+        parsed = await reader.read(request, parse_completion)
         return await _respond(request, parsed, CompletionRenderer(_answer(request, parsed, "cmpl-")))
 
     def _answer(request: Request, parsed: AnyRequest, prefix: str) -> Answer:

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from server.errors import HeadTooLarge, InvalidRequest, RequestTimeout
 from server.settings import HttpSettings
 
+WRITE = "electron.write"  # an extension of the scope: see `_Unhurried.write_chunk`
 LINGER = 5.0  # seconds in which a client may go on with a body that is not wanted, so that it comes to read the answer
 
 
@@ -29,7 +30,7 @@ class Connection(HttpToolsProtocol):
         self._unparsed = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
-        self._running: RequestResponseCycle | None = None  # the one that is answered; `cycle` is the one read last
+        self.running: RequestResponseCycle | None = None  # the one that is answered; `cycle` is the one read last
         self._lingering = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -41,9 +42,9 @@ class Connection(HttpToolsProtocol):
         self._head_timer = None
         _cancel(self._write_timer)
         self._write_timer = None
-        if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
+        if self.running is not None and not self.running.response_complete:
+            self.running.disconnected = True
+            self.running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -81,15 +82,17 @@ class Connection(HttpToolsProtocol):
         _cancel(self._head_timer)
         self._head_timer = None
         super().on_headers_complete()
-        self.cycle.transport = _Unhurried(self, self.cycle)  # type: ignore[assignment]  # all that a cycle calls is there
+        transport = _Unhurried(self)
+        self.cycle.transport = transport  # type: ignore[assignment]  # all that a cycle calls is there
+        self.scope["extensions"] = {WRITE: {"chunk": transport.write_chunk}}
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._running = cycle
+        self.running = cycle
         super()._start_asgi_task(cycle, app)
 
-    def hang_up(self, cycle: RequestResponseCycle) -> None:
+    def hang_up(self) -> None:
         """Close, but not while the client still sends: the kernel would then drop the answer that it has not read."""
-        if not cycle.more_body or self.transport.is_closing():
+        if self.running is None or not self.running.more_body or self.transport.is_closing():
             self.transport.close()
             return
         self._lingering = True
@@ -134,7 +137,12 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, error: InvalidRequest) -> None:
         """The envelope, then the end. In the middle of an answer only the end."""
-        if self._between_requests:
+        running = self.running
+        broken_off = running is not None and running.more_body and not running.response_started
+        if running is not None and broken_off:
+            running.disconnected = True  # whatever it was about to say
+            running.message_event.set()
+        if self._between_requests or broken_off:
             request_id = str(uuid.uuid4())
             body = orjson.dumps(error.envelope(request_id))
             head = (
@@ -146,20 +154,41 @@ class Connection(HttpToolsProtocol):
 
 
 class _Unhurried:
-    """The transport as a request's cycle sees it."""
+    """The transport as a request's cycle sees it. It does not know the cycle: neither would be freed at its end."""
 
-    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._cycle = cycle
+        self._begun = False
+        self._head = b""  # of a chunked response: it goes out with the first chunk
 
     def write(self, data: bytes) -> None:
-        self._connection.transport.write(data)
+        running = self._connection.running
+        if running is not None and running.chunked_encoding and not self._begun:
+            self._begun, self._head = True, data
+            return
+        head, self._head = self._head, b""
+        self._connection.transport.write(head + data)
+
+    def write_chunk(self, body: bytes) -> bool:
+        """More of a response that has begun; past ASGI, whose way costs as much as the text to be sent.
+
+        False: not now. It has to go that way, which waits for the client.
+        """
+        running = self._connection.running
+        if running is None or running.disconnected or not running.chunked_encoding:
+            return False
+        if self._connection.flow.write_paused:
+            return False
+        self._connection.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
 
     def is_closing(self) -> bool:
         return self._connection.transport.is_closing()
 
     def close(self) -> None:
-        self._connection.hang_up(self._cycle)
+        if self._head:
+            self.write(b"")
+        self._connection.hang_up()
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

@@ -6,14 +6,12 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from server.api.body import read_json
+from server.api.body import SMALL, BodyBudget, read_json
 from server.api.callers import caller_of
-from server.lifecycle import Lifecycle
+from server.lifecycle import Lifecycle, Loaded
 from server.protocol import ChatRequest, CompletionRequest, Limits
 from server.protocol.responses import ErrorEnvelope
 from server.settings import HttpSettings
-
-PARSED_INLINE = 64 * 2**10  # bytes; a larger body would hold up the event loop for milliseconds
 
 BYTES_PER_TOKEN = 4  # of a JSON body, roughly: good enough to tell a long prompt from a short one
 
@@ -29,26 +27,36 @@ def json_body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-async def read_request(
-    request: Request, parse: Callable[[bytes, Limits], Parsed], lifecycle: Lifecycle, http: HttpSettings
-) -> Parsed:
-    """The request, with its ticket in `request.state`.
+class Reader:
+    """Reads requests, and holds no more of their bodies at once than it may."""
 
-    Raises:
-        Unauthenticated, Unavailable, UnsupportedMediaType, BodyTooLarge, InvalidRequest: refused.
-    """
-    caller = caller_of(request, lifecycle)
-    loaded = lifecycle.loaded
-    body = await read_json(request, http.max_body, http.read_timeout)
-    if len(body) <= PARSED_INLINE:
-        parsed = parse(body, loaded.limits)
-    else:
-        loop, workers = asyncio.get_running_loop(), loaded.pipeline.workers
-        parsed = await loop.run_in_executor(workers, parse, body, loaded.limits)
-    request.state.ticket = lifecycle.gate.ticket(
-        caller,
-        model=parsed.model,
-        service_class=parsed.service_class or request.headers.get("x-service-class"),
-        prompt_tokens_hint=len(body) // BYTES_PER_TOKEN,
-    )
-    return parsed
+    def __init__(self, lifecycle: Lifecycle, http: HttpSettings) -> None:
+        self._lifecycle = lifecycle
+        self._http = http
+        self._bodies = BodyBudget(http.max_bodies, lifecycle.seat.tally("body_bytes"))
+
+    async def read(self, request: Request, parse: Callable[[bytes, Limits], Parsed]) -> Parsed:
+        """The request, with its ticket in `request.state`.
+
+        Raises:
+            Unauthenticated, Unavailable, UnsupportedMediaType, BodyTooLarge, InvalidRequest: refused.
+        """
+        caller = caller_of(request, self._lifecycle)
+        loaded = self._lifecycle.loaded
+        with self._bodies.share() as grow:
+            body = await read_json(request, self._http.max_body, self._http.read_timeout, grow)
+            parsed = await _parsed(body, parse, loaded)
+        request.state.ticket = self._lifecycle.gate.ticket(
+            caller,
+            model=parsed.model,
+            service_class=parsed.service_class or request.headers.get("x-service-class"),
+            prompt_tokens_hint=len(body) // BYTES_PER_TOKEN,
+        )
+        return parsed
+
+
+async def _parsed(body: bytes, parse: Callable[[bytes, Limits], Parsed], loaded: Loaded) -> Parsed:
+    if len(body) <= SMALL:
+        return parse(body, loaded.limits)
+    loop = asyncio.get_running_loop()  # a large one would hold it up for milliseconds
+    return await loop.run_in_executor(loaded.pipeline.workers, parse, body, loaded.limits)

@@ -8,15 +8,17 @@ connection alive, and an error is one `error` event, after which the stream ends
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from server.api.connection import WRITE
 from server.api.disconnect import CallerGone, unless_disconnected
 from server.api.errors import Observe, error_response
+from server.api.render import DONE
 from server.errors import ServerError
 
 logger = logging.getLogger("server.api")
@@ -60,13 +62,13 @@ class EventStream(Response):
             await unless_disconnected(receive, self._stream(scope, receive, send), self._hung_up)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        line = _Line(send, self.status_code, self.raw_headers)
+        line = _Line(send, self.status_code, self.raw_headers, scope.get("extensions", {}).get(WRITE, {}).get("chunk"))
         failure: ServerError | None = None
-        async with pinging(line, self._ping_interval):
+        with pinging(line, self._ping_interval):
             try:
                 async with aclosing(self._chunks) as chunks:
                     async for chunk in chunks:
-                        await line.write(chunk)
+                        await line.write(chunk, last=chunk.endswith(DONE))
             except ServerError as error:
                 failure = error
             except Exception:
@@ -80,38 +82,52 @@ class EventStream(Response):
         if failure and not line.open:
             await error_response(failure, self._request_id)(scope, receive, send)
             return
-        if failure:
+        if failure and not line.ended:
             await line.write(error_event(failure, self._request_id))
         await line.end()
 
 
-@asynccontextmanager
-async def pinging(line: "_Line", interval: float) -> AsyncIterator[None]:
+@contextmanager
+def pinging(line: "_Line", interval: float) -> Iterator[None]:
     task = asyncio.create_task(line.keep_alive(interval))
     try:
         yield
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 class _Line:
-    """The sending half of one response. Chunks and pings take turns at it."""
+    """The sending half of one response. Chunks and pings take turns at it.
 
-    def __init__(self, send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    directly: the connection's short way for all but the first chunk; it says whether it took it.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        status: int,
+        headers: list[tuple[bytes, bytes]],
+        directly: Callable[[bytes], bool] | None = None,
+    ) -> None:
         self.open = False
+        self.ended = False
         self._send = send
+        self._directly = directly
         self._turn = asyncio.Lock()
         self._start = {"type": "http.response.start", "status": status, "headers": headers}
         self._last_write = time.monotonic()
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes, last: bool = False) -> None:
+        """`last`: it ends the response, in the same packet."""
+        self._last_write = time.monotonic()
+        if self.open and not last and self._directly and not self._turn.locked() and self._directly(chunk):
+            return
         async with self._turn:
-            self._last_write = time.monotonic()
             if not self.open:
                 await self._send(self._start)
                 self.open = True
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self.ended = last
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": not last})
 
     async def keep_alive(self, interval: float) -> None:
         while True:
@@ -122,4 +138,5 @@ class _Line:
                 await asyncio.sleep(interval - silent)
 
     async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        if not self.ended:
+            await self.write(b"", last=True)

@@ -10,14 +10,14 @@ from starlette.responses import Response
 from server.admission.ticket import Ticket
 from server.api.deadlines import patience_of
 from server.api.disconnect import CLIENT_CLOSED_REQUEST, CallerGone, unless_disconnected
-from server.api.reading import ERRORS, json_body, read_request
+from server.api.reading import ERRORS, Reader, json_body
 from server.lifecycle import Lifecycle
 from server.protocol import chat_schema, parse_chat
 from server.protocol.responses import Warming
 from server.settings import HttpSettings
 
 
-def warm_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequence[str]) -> APIRouter:
+def warm_router(lifecycle: Lifecycle, reader: Reader, http: HttpSettings, models: Sequence[str]) -> APIRouter:
     """`models`: the served names, for the document."""
     router = APIRouter()
 
@@ -34,7 +34,7 @@ def warm_router(lifecycle: Lifecycle, http: HttpSettings, models: Sequence[str])
         that shape the answer's grammar must be those of that turn. Counts in the limits as a request does; prompt
         tokens are billed as always, output is not.
         """
-        parsed = await read_request(request, parse_chat, lifecycle, http)
+        parsed = await reader.read(request, parse_chat)
         ticket: Ticket = request.state.ticket
         patience = patience_of(request.headers, http)
         work = lifecycle.loaded.pipeline.warm(parsed, ticket, request.state.request_id, request.headers, patience)

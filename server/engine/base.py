@@ -7,13 +7,20 @@ from typing import Protocol
 from server.records import Delta, Prompt, Usage
 
 Settle = Callable[[Usage], None]
+Urgent = Callable[[], bool]
+
+
+def never() -> bool:
+    """Nothing is urgent."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
     """A moment of the scheduler. `kv_cache_usage` from 0 to 1.
 
-    steps: of the scheduler, since it began. unfinished: requests that it was given and has not ended.
+    steps: of the scheduler, since it began. unfinished: requests that it was given and has not ended. Both as all
+    processes have seen them together; of the rest each knows what the scheduler told it at `reported_at`, monotonic.
     """
 
     running: int
@@ -21,6 +28,7 @@ class EngineStats:
     kv_cache_usage: float
     steps: int
     unfinished: int
+    reported_at: float = 0.0
 
 
 class Engine(Protocol):
@@ -34,11 +42,15 @@ class Engine(Protocol):
     def vocab_size(self) -> int:
         """Token ids are below this."""
 
-    def generate(self, prompt: Prompt, request_id: str, settle: Settle) -> AsyncGenerator[Delta, None]:
+    def generate(
+        self, prompt: Prompt, request_id: str, settle: Settle, urgent: Urgent = never
+    ) -> AsyncGenerator[Delta, None]:
         """Continue a prompt. Closing the generator stops the work and frees its KV blocks.
 
         settle: called once, when the work has ended, with what it came to: after an abort there may be tokens that no
             delta reported.
+        urgent: asked at every step: its tokens must not wait a few milliseconds to be handed on with later ones, as
+            under load they may. The first never do.
 
         Raises:
             InvalidRequest: the engine refuses this request.

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from vllm.inputs.engine import TokensInput, tokens_input
 from vllm.logprobs import Logprob
-from vllm.outputs import RequestOutput
 from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
+from server.engine.params import Params
 from server.engine.sharing import SHARED_TOKENS
-from server.errors import EngineFailed
+from server.engine.stream import Piece
+from server.errors import Detail, EngineFailed, InvalidRequest, ServerError
 from server.records import Delta, PositionLogprobs, Prompt, Sampling, TokenLogprob
 
 LOWEST_LOGPROB = -9999.0  # JSON has no infinity; OpenAI's documentation names this value for very unlikely tokens
@@ -19,7 +20,7 @@ def to_input(prompt: Prompt) -> TokensInput:
 
 
 def to_params(sampling: Sampling, grammar: str | None, shared_tokens: int = 0) -> SamplingParams:
-    return SamplingParams(
+    return Params(
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -46,26 +47,37 @@ def to_params(sampling: Sampling, grammar: str | None, shared_tokens: int = 0) -
     )
 
 
-def to_delta(output: RequestOutput, sampling: Sampling, token_bytes: Sequence[bytes]) -> Delta:
-    """What one output says.
+def to_delta(
+    piece: Piece, prompt_tokens: int, cached_tokens: int, sampling: Sampling, token_bytes: Sequence[bytes]
+) -> Delta:
+    """What one piece of an answer says.
 
     Raises:
         EngineFailed: the engine gave up on the request.
+        InvalidRequest: it did because the request forbids every token that its grammar allows. Within a grammar vLLM
+            takes stop tokens to be forbidden.
     """
-    completion = output.outputs[0]
-    reason = completion.finish_reason
+    reason = piece.finish_reason
     if reason not in (None, "stop", "length"):
-        raise EngineFailed(f"The engine gave up on this request ({reason}).")
+        raise _gave_up(reason, sampling)
     # The token that ended the answer is no part of its text.
-    spoken = len(completion.token_ids) - (reason == "stop" and not isinstance(completion.stop_reason, str))
+    spoken = len(piece.token_ids) - (reason == "stop" and not isinstance(piece.stop_reason, str))
     return Delta(
-        text=completion.text,
-        token_ids=tuple(completion.token_ids),
-        prompt_tokens=len(output.prompt_token_ids or ()),
-        cached_tokens=output.num_cached_tokens or 0,
-        logprobs=_positions(completion.logprobs, completion.token_ids[:spoken], sampling.logprobs, token_bytes),
+        text=piece.text,
+        token_ids=tuple(piece.token_ids),
+        prompt_tokens=prompt_tokens,
+        cached_tokens=cached_tokens,
+        logprobs=_positions(piece.logprobs, piece.token_ids[:spoken], sampling.logprobs, token_bytes),
         finish_reason="stop" if reason == "stop" else "length" if reason == "length" else None,
     )
+
+
+def _gave_up(reason: str, sampling: Sampling) -> ServerError:
+    limits = [name for name in ("allowed_token_ids", "bad_words", "stop_token_ids") if getattr(sampling, name)]
+    if reason != "error" or not limits:
+        return EngineFailed(f"The engine gave up on this request ({reason}).")
+    message = "This leaves no token with which a tool call or JSON, as the request wants it, could go on"
+    return InvalidRequest.of([Detail("custom", message, (name,)) for name in limits])
 
 
 def _positions(

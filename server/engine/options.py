@@ -15,7 +15,10 @@ OWNED = {
     "revision": "model.revision",
     "served_model_name": "model.served_names",
     "max_model_len": "model.context_window",
+    "stream_interval": "http.coalesce",
 }
+
+PIECE = 1024  # tokens of one long prompt in a step while others talk: reckoned, some 40 ms of an 8B model on an H100
 
 
 def check_engine_options(options: Mapping[str, Any]) -> None:
@@ -36,6 +39,7 @@ def engine_args(
     check_engine_options(options)
     defaults = {
         "scheduling_policy": "priority",  # live calls before background work
+        "long_prefill_token_threshold": min(PIECE, model.context_window),
         "custom_histogram_buckets": {name: list(edges) for name, edges in buckets.items()},
     }
     return AsyncEngineArgs(

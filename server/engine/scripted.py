@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from server.engine.base import EngineStats, Settle
+from server.engine.base import EngineStats, Settle, Urgent, never
 from server.errors import EngineFailed, ServerError
 from server.records import Delta, Prompt, Usage
 
@@ -28,7 +28,9 @@ class ScriptedEngine:
         self.closed = False
         self._script = script
 
-    async def generate(self, prompt: Prompt, request_id: str, settle: Settle) -> AsyncGenerator[Delta, None]:
+    async def generate(
+        self, prompt: Prompt, request_id: str, settle: Settle, urgent: Urgent = never
+    ) -> AsyncGenerator[Delta, None]:
         self.prompts.append(prompt)
         self.running += 1
         generated = 0

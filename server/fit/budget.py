@@ -34,6 +34,11 @@ class Budget:
     token: int
 
     @property
+    def room(self) -> int:
+        """What the cache may have at most."""
+        return self.usable - self.weights - self.working
+
+    @property
     def tokens(self) -> int:
         return max(0, self.cache) // self.token
 

@@ -40,19 +40,30 @@ def _faults(found: Budget, shape: Shape, engine: Mapping[str, Any], window: int,
     if found.weights + found.working >= found.usable:
         missing = found.weights + found.working - found.usable
         faults.append(f"the model is too large by {_gib(missing)}: {_smaller(found)}")
+    elif found.cache > found.room:
+        faults.append(
+            f"kv_cache_memory_bytes asks for {_gib(found.cache)}, {_gib(found.cache - found.room)} more than is left: "
+            f"{found.room}, or nothing, for all of it"
+        )
     elif found.windows < 1:
         short = found.window - found.cache
         faults.append(
             f"one whole window needs {_gib(found.window)} of cache, {_gib(short)} more than there is; vLLM will not "
-            f"start: model.context_window: {found.tokens // 16 * 16}, or kv_cache_dtype: fp8, or {_smaller(found)}"
+            f"start: model.context_window: {found.tokens // 16 * 16}, or kv_cache_dtype: fp8, or "
+            f"{_larger(found, found.window)}"
         )
     elif found.calls < calls:
         faults.append(
             f"{calls:,} calls of {found.call_tokens:,} tokens need {_gib(calls * found.call)} of cache: beyond "
             f"{found.calls:,} they wait or lose their cache to others; max_num_seqs: {found.calls}, or "
-            f"kv_cache_dtype: fp8, or {_smaller(found)}"
+            f"kv_cache_dtype: fp8, or {_larger(found, calls * found.call)}"
         )
     return faults
+
+
+def _larger(found: Budget, wanted: int) -> str:
+    """How the cache may come to so many bytes."""
+    return f"kv_cache_memory_bytes: {wanted}" if found.cache < wanted <= found.room else _smaller(found)
 
 
 def _smaller(found: Budget) -> str:

@@ -14,6 +14,7 @@ from server.lifecycle.loading import Loaded, Loader, Model, fingerprint, load
 from server.lifecycle.warm_up import warm_up
 from server.lifecycle.watchdog import watch
 from server.pipeline import Pipeline
+from server.processes import LOOK, Seat, alone
 from server.protocol import Limits
 from server.settings import Settings
 from server.telemetry.desk import Desk
@@ -42,6 +43,7 @@ class Lifecycle:
     on_ready: the model answers.
     on_end: nothing more will: after `hang_up`, or the engine could not be loaded or died for good.
         The process should close its listener, then this.
+    seat: among several processes; they become ready together, and are lost together. Absent: there is no other.
 
     Raises:
         SettingsError: keys, limits or the ledger cannot be used as configured.
@@ -54,12 +56,16 @@ class Lifecycle:
         loader: Loader = load,
         on_ready: Callable[[], None] = _nothing,
         on_end: Callable[[], None] = _nothing,
+        seat: Seat | None = None,
     ) -> None:
         self.phase: Phase = "loading"
+        self.seat = seat or alone()
         self.deadlines = Deadlines()
         prices = {name: plan.prices for name, plan in settings.admission.plans.items()}
-        self.desk = Desk(settings.telemetry, settings.model.served_names, prices)
-        self.gate = Gate(settings.admission, observe=self.desk.metrics.decided)
+        self.desk = Desk(
+            settings.telemetry, settings.model.served_names, prices, seat=self.seat, reported_at=self._reported_at
+        )
+        self.gate = Gate(settings.admission, observe=self.desk.metrics.decided, seat=self.seat)
         self.desk.metrics.watch_admission(
             lambda: self.gate.store_up, lambda: self.gate.keys_good, lambda: self.gate.queued_tokens
         )
@@ -114,7 +120,7 @@ class Lifecycle:
         self._life = asyncio.create_task(self._live())
 
     def hang_up(self) -> None:
-        """Take no more requests, and end when those at work have. A second call hurries them."""
+        """Take no more requests, and end when those at work have. A second call hurries all that."""
         if self._drain is None:
             self._drain = asyncio.create_task(self._hang_up())
         else:
@@ -163,8 +169,8 @@ class Lifecycle:
         Raises:
             EngineFailed: the engine died or hangs already.
         """
-        warming = asyncio.create_task(warm_up(model.prompts, model.engine, limits))
-        watching = asyncio.create_task(watch(model.engine, self._settings.lifecycle.stall_window))
+        warming = asyncio.create_task(self._get_ready(model, limits))
+        watching = asyncio.create_task(watch(model.engine, self._settings.lifecycle.stall_window, self.seat))
         try:
             await asyncio.wait([warming, watching], return_when=asyncio.FIRST_COMPLETED)
             if not warming.done():
@@ -174,11 +180,17 @@ class Lifecycle:
         finally:
             await _cancelled(warming, watching)
 
+    async def _get_ready(self, model: Model, limits: Limits) -> None:
+        await warm_up(model.prompts, model.engine, limits)
+        self.seat.tally("ready").mine = 1
+        while not self.seat.all_ready:  # noqa: ASYNC110  # other processes, which can only be looked at
+            await asyncio.sleep(LOOK)
+
     async def _outlive_engine(self) -> bool:
         """Wait for the engine's death; whether to load another one."""
         assert self._loaded is not None and self._model is not None
         engine = self._loaded.pipeline.engine
-        fault = await watch(engine, self._settings.lifecycle.stall_window)
+        fault = await watch(engine, self._settings.lifecycle.stall_window, self.seat)
         logger.error("%s", fault.message)
         replace = self._restarts > 0 and self.phase == "ready"
         self._enter("loading" if replace else "failed")
@@ -208,7 +220,13 @@ class Lifecycle:
     async def _close_engine(self, model: Future[Model]) -> None:
         await asyncio.wait([asyncio.wrap_future(model)], timeout=LAST_WORDS)
         if model.done() and not model.exception():
-            await model.result().engine.close()
+            engine = model.result().engine
+            closing, hurried = asyncio.create_task(engine.close()), asyncio.create_task(self._hurry.wait())
+            await asyncio.wait([closing, hurried], return_when=asyncio.FIRST_COMPLETED)
+            if not closing.done():
+                engine.kill()
+            await _cancelled(hurried)
+            await closing
 
     def _join(self, model: Model) -> Loaded:
         pipeline = Pipeline(
@@ -221,13 +239,18 @@ class Lifecycle:
             self.deadlines,
         )
         limits = Limits(models=self._settings.model.served_names, vocab_size=model.engine.vocab_size)
-        return Loaded(pipeline, limits, fingerprint(self._settings), int(time.time()))
+        return Loaded(pipeline, limits, fingerprint(self._settings), self.seat.born)
+
+    def _reported_at(self) -> float:
+        return self._loaded.pipeline.engine.stats().reported_at if self._loaded else 0.0
 
     def _enter(self, phase: Phase) -> None:
         """Unless that would lead back: who drains does not become ready again, and who failed did not close well."""
         ends = ("failed", "closed")
         if self.phase not in ends and (self.phase != "draining" or phase in ends):
             self.phase = phase
+            if phase == "failed":
+                self.seat.tally("lost").mine = 1
 
 
 async def _within(seconds: float, *works: Coroutine[Any, Any, object]) -> None:

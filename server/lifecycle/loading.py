@@ -10,6 +10,7 @@ from server.engine.base import Engine
 from server.nano import model_path
 from server.parsing import FAMILIES, FOREIGN, Family, detect, foreign_family
 from server.pipeline import Pipeline
+from server.processes import Seat, check_processes
 from server.prompt import PromptBuilder, load_prompt_builder
 from server.protocol import Limits
 from server.settings import Settings, SettingsError, nearest
@@ -50,6 +51,7 @@ def validate(settings: Settings) -> None:
     from server.engine.options import check_engine_options
 
     check_listener(settings)
+    check_processes(settings)
     model = settings.model
     _check_tool_format(model.tool_format)
     if model.chat_template and not model.chat_template.is_file():
@@ -58,8 +60,8 @@ def validate(settings: Settings) -> None:
     ledger_url(settings.telemetry.ledger)
 
 
-def load(settings: Settings) -> Model:
-    """Load tokenizer and engine. Blocks for as long as that takes."""
+def load(settings: Settings, seat: Seat | None = None) -> Model:
+    """Load tokenizer and engine. Blocks for as long as that takes. seat: absent: of the only process."""
     # Imported here since the import alone takes seconds, in which the listener can already say that it is loading.
     from server.engine.options import engine_args
     from server.engine.shared_prefix import read_shared_prompts_once
@@ -77,6 +79,7 @@ def load(settings: Settings) -> Model:
         revision=model.revision,
         shared_prompts=settings.admission.shared_prompts,
         filler=settings.filler,
+        remember=model.remember,
     )
     tool_format = detect(prompts.chat_template) if model.tool_format == "auto" else model.tool_format
     family = choose_family(tool_format, prompts)
@@ -85,7 +88,8 @@ def load(settings: Settings) -> Model:
     args = engine_args(path, model, settings.engine, vllm_buckets())
     if settings.kernels.shared_prefix_gate:
         args = read_shared_prompts_once(args, settings.kernels.shared_prefix_gate)
-    engine = VllmEngine(args, prompts.token_bytes, sharing=bool(settings.admission.shared_prompts))
+    sharing = bool(settings.admission.shared_prompts)
+    engine = VllmEngine(args, prompts.token_bytes, sharing, settings.http.coalesce, seat)
     return Model(prompts, engine, family)
 
 
@@ -118,5 +122,5 @@ def choose_family(name: str, prompts: PromptBuilder) -> Family:
 
 def fingerprint(settings: Settings) -> str:
     """Changes when the model or a setting that may change its output does."""
-    facts = settings.model_dump_json(include={"model", "engine", "speech"})
+    facts = settings.model_dump_json(include={"model", "engine", "speech"}, exclude={"model": {"remember"}})
     return "fp_" + hashlib.sha256(facts.encode()).hexdigest()[:12]

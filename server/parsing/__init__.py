@@ -1,6 +1,6 @@
 """From the text that a model writes to events: what to speak, what to call, what it thinks."""
 
-from server.parsing.base import NewId, Parser, ParserEvent, cut_off, random_id
+from server.parsing.base import NewId, Parser, ParserEvent, random_id
 from server.parsing.collect import CollectedCall, Collector, Message, collect
 from server.parsing.families import FAMILIES, Family, Schemas
 from server.parsing.filler import Filled
@@ -26,7 +26,6 @@ __all__ = [
     "Schemas",
     "WholeText",
     "collect",
-    "cut_off",
     "detect",
     "foreign_family",
     "make_parser",

@@ -19,7 +19,6 @@ A parser turns the text that a model writes into events, piece by piece.
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from server.records import Arguments, Reasoning, Text, ToolCall
@@ -42,16 +41,11 @@ class Parser(Protocol):
     def feed(self, text: str) -> Sequence[ParserEvent]:
         """What is certain now that `text` has been written."""
 
-    def finish(self) -> Sequence[ParserEvent]:
-        """The rest. Nothing may be fed afterwards."""
+    def finish(self, *, cut_off: bool = False) -> Sequence[ParserEvent]:
+        """The rest. Nothing may be fed afterwards.
 
-
-def cut_off(rest: Sequence[ParserEvent]) -> Sequence[ParserEvent]:
-    """The rest of an answer for which there was no room: a less-than sign at its end is the beginning of a tag."""
-    if not rest or not isinstance(rest[-1], Text) or not rest[-1].text.endswith("<"):
-        return rest
-    said = rest[-1].text[:-1].rstrip()
-    return [*rest[:-1], *([replace(rest[-1], text=said)] if said else [])]
+        cut_off: there was no room for more, so that a less-than sign at the end, where a tag could stand, begins one.
+        """
 
 
 def random_id() -> str:

@@ -38,10 +38,10 @@ class CallsOrJson:
             return []  # nothing yet, or what may become any of them
         return self._choose(self._is_json(begun))
 
-    def finish(self) -> Sequence[ParserEvent]:
+    def finish(self, *, cut_off: bool = False) -> Sequence[ParserEvent]:
         begun = self._head.lstrip()
         head = [] if self._chosen else self._choose(json=not (begun and self._trigger.startswith(begun)))
-        return [*head, *self._chosen.finish()] if self._chosen else head
+        return [*head, *self._chosen.finish(cut_off=cut_off)] if self._chosen else head
 
     def _is_json(self, begun: str) -> bool:
         called = self._trigger and begun.startswith(self._trigger)

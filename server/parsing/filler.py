@@ -39,8 +39,8 @@ class Filled:
     def feed(self, text: str) -> Sequence[ParserEvent]:
         return list(self._passed(self._parser.feed(text)))
 
-    def finish(self) -> Sequence[ParserEvent]:
-        events = list(self._passed(self._parser.finish()))
+    def finish(self, *, cut_off: bool = False) -> Sequence[ParserEvent]:
+        events = list(self._passed(self._parser.finish(cut_off=cut_off)))
         if self._called:
             return events
         rest = "".join(self._withheld)
@@ -82,6 +82,7 @@ class _Echo:
         self._rooms = {body: _room(body, plan) for body in self._bodies}
         self._text = ""
         self._given = 0  # characters of it
+        self._new = False  # begins as nothing that was said: nor will it, however it goes on
 
     @property
     def worded(self) -> bool:
@@ -91,8 +92,11 @@ class _Echo:
     def feed(self, text: str) -> str:
         """What can be said now."""
         self._text += text
+        if self._new:
+            return self._give(len(self._text))
         body = _body(self._text)
         rooms = [room for said, room in self._rooms.items() if said.startswith(body)]
+        self._new = not rooms
         return self._give(min(rooms, default=len(self._text)))
 
     def end(self) -> str:

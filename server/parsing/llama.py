@@ -24,8 +24,8 @@ _SPACE = re.compile(r"[\s`]*")
 _GAP = r"\s{0,64}"
 _JSON = rf'\{{{_GAP}["\'](?:name|type|function|parameters|arguments)["\']'
 _JSON_BEGUN = rf'\{{{_GAP}(?:["\']\w{{0,10}})?'
-_PYTHON = rf"[A-Za-z_][\w.-]{{0,127}}\({_GAP}(?:\)|[A-Za-z_]\w{{0,127}}{_GAP}=)"
-_PYTHON_BEGUN = rf"[A-Za-z_][\w.-]{{0,127}}(?:\({_GAP}(?:[A-Za-z_]\w{{0,127}}{_GAP})?)?"
+_PYTHON = rf"[A-Za-z0-9_-][\w.-]{{0,127}}\({_GAP}(?:\)|[A-Za-z_]\w{{0,127}}{_GAP}=)"
+_PYTHON_BEGUN = rf"[A-Za-z0-9_-][\w.-]{{0,127}}(?:\({_GAP}(?:[A-Za-z_]\w{{0,127}}{_GAP})?)?"
 _CALL = Candidate(
     rf"{_JSON}|\[{_GAP}(?:{_JSON}|{_PYTHON})", rf"{_JSON_BEGUN}|\[{_GAP}(?:{_JSON_BEGUN}|{_PYTHON_BEGUN})?"
 )

@@ -69,9 +69,9 @@ class Machine:
             position = self._read(text, position)
         return self._answer.take()
 
-    def finish(self) -> list[ParserEvent]:
+    def finish(self, *, cut_off: bool = False) -> list[ParserEvent]:
         if self._read == self._speech:
-            self._end_speech()
+            self._end_speech(cut_off)
         self._answer.finish()
         self.cut = self._expects_more
         return self._answer.take()
@@ -116,9 +116,9 @@ class Machine:
         self._read = self._speech
         return tag.start()
 
-    def _end_speech(self) -> None:
-        """One character of a tag may be a less-than sign; more of it is half a tag."""
-        if self._rest == _LESS_THAN:
+    def _end_speech(self, cut_off: bool) -> None:
+        """One character of a tag may be a less-than sign, unless more would have come; more of it is half a tag."""
+        if self._rest == _LESS_THAN and not cut_off:
             self._answer.say(self._rest)
         elif self._rest:
             self._answer.part()

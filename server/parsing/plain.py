@@ -23,8 +23,8 @@ class SpeechOnly:
     def feed(self, text: str) -> Sequence[Text | Reasoning]:
         return [event for event in self._parser.feed(text) if isinstance(event, Text | Reasoning)]
 
-    def finish(self) -> Sequence[Text | Reasoning]:
-        return [event for event in self._parser.finish() if isinstance(event, Text | Reasoning)]
+    def finish(self, *, cut_off: bool = False) -> Sequence[Text | Reasoning]:
+        return [event for event in self._parser.finish(cut_off=cut_off) if isinstance(event, Text | Reasoning)]
 
 
 class Verbatim:
@@ -36,5 +36,5 @@ class Verbatim:
     def feed(self, text: str) -> Sequence[ParserEvent]:
         return [Text(text)] if text else []
 
-    def finish(self) -> Sequence[ParserEvent]:
+    def finish(self, *, cut_off: bool = False) -> Sequence[ParserEvent]:
         return []

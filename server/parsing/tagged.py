@@ -41,16 +41,23 @@ class Tagged(Hermes):
 
     @property
     def _expects_more(self) -> bool:
-        inside = (self._call_name, self._members, self._key, self._to_value, self._value)
+        inside = (self._no_call, self._call_name, self._members, self._key, self._to_value, self._value)
         return self._read in inside or super()._expects_more
 
     def _block(self, text: str, start: int) -> int:
         space = _SPACE.match(text, start)
         start = space.end() if space else start
-        if self._dialect.call or text[start : start + 1] in ("", "<", "{"):
+        if self._dialect.call:
             return super()._block(text, start)
-        self._begin_tagged()
+        if start < len(text) and text[start] in "<{":
+            self._read = self._no_call
+        elif start < len(text):
+            self._begin_tagged()
         return start
+
+    def _no_call(self, text: str, start: int) -> int:
+        """Where a name should be: another mark follows, or what none can be made of."""
+        return super()._block(text, start)
 
     def _mark(self, mark: re.Match[str]) -> int:
         if mark[0] != self._dialect.call:

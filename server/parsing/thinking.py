@@ -47,9 +47,9 @@ class Thinking:
         thoughts, self._thoughts = self._thoughts, []
         return [*thoughts, *spoken]
 
-    def finish(self) -> Sequence[ParserEvent]:
+    def finish(self, *, cut_off: bool = False) -> Sequence[ParserEvent]:
         head = [*self._space, self._kept] if self._read == self._head and not self._opened else []
-        return [*self._parser.feed("".join(head)), *self._parser.finish()]
+        return [*self._parser.feed("".join(head)), *self._parser.finish(cut_off=cut_off)]
 
     def _head(self, text: str) -> str:
         words = text.lstrip()

@@ -22,6 +22,7 @@ Extract = Callable[[str], tuple[str, Sequence[tuple[str, str]]] | None]
 _SIGNS = Markers(["<", "[", "]", "{", "`", "functools", "function call"])
 _MARKUP = re.compile(r"<[/|｜\w:!]|[\[\]]\W|\[[A-Z_]+\]|\[\w+\(|[{`]|functools|function call")
 _CLOSING = frozenset(">]})`")
+_LESS_THAN = "<"
 _TAIL = 12  # characters by which speech is recognised
 
 
@@ -49,11 +50,15 @@ class WholeText:
         self._hold(text[end:], found=sign is not None)
         return self._answer.take()
 
-    def finish(self) -> Sequence[ParserEvent]:
-        if self._held:
-            self._read("".join(self._said), "".join(self._held))
+    def finish(self, *, cut_off: bool = False) -> Sequence[ParserEvent]:
+        held = "".join(self._held)
+        half = cut_off and held.endswith(_LESS_THAN)
+        if held:
+            self._read("".join(self._said), held[:-1] if half else held)
         else:
             self._answer.say(self._rest)
+        if half:
+            self._answer.part()
         self._answer.finish()
         return self._answer.take()
 

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from xgrammar import TokenizerInfo
 
 from server.prompt.constraint import Constraints
-from server.prompt.encode import Encoder
+from server.prompt.encode import REMEMBERED, Encoder
 from server.prompt.filler import FillerPlanner
 from server.prompt.render import Renderer
 from server.prompt.sampling import sampling_of
@@ -29,6 +29,7 @@ class PromptBuilder:
     token_bytes: exact bytes of each token, by id.
     special_tokens: as they are written.
     chat_template: Jinja source.
+    remember: MiB for the ids of earlier texts; grammars get half as much.
     """
 
     def __init__(
@@ -38,14 +39,16 @@ class PromptBuilder:
         window: Window,
         shared_prompts: Sequence[str] = (),
         filler: FillerSettings | None = None,
+        remember: float = REMEMBERED,
     ) -> None:
         self.tokenizer = tokenizer
         self.token_bytes: Sequence[bytes] = tuple(TokenizerInfo.from_huggingface(tokenizer).decoded_vocab)
         self.special_tokens = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         self.chat_template = template.source
         self._renderer = Renderer(template)
-        self._encoder = Encoder(tokenizer)
-        self._constraints = Constraints()
+        self._encoder = Encoder(tokenizer, remember)
+        self._kept = int(remember * 2**20 / 4)  # characters of grammars, in each of two caches
+        self._constraints = Constraints(kept=self._kept)
         self._window = window
         self._shared = SharedPrompts(shared_prompts, self._renderer, self._encoder)
         self._filler = FillerPlanner(filler or FillerSettings())
@@ -54,25 +57,26 @@ class PromptBuilder:
         """The same for a model that writes calls so, and its thoughts between these tags if its template knows them."""
         builder = copy(self)
         known = thought if thought and thought[0] in self.chat_template else None
-        builder._constraints = Constraints(calls, known)
+        builder._constraints = Constraints(calls, known, self._kept)
         builder._filler = self._filler.speaking(calls is not None)
         return builder
 
-    def chat(self, request: ChatRequest) -> Prompt:
-        """
+    def chat(self, request: ChatRequest, owner: str | None = None) -> Prompt:
+        """owner: whose conversation it is; see `Encoder.rendered`.
+
         Raises:
             InvalidRequest: the template refuses the conversation, or no grammar can be made of the schema.
             ContextLengthExceeded: over the window.
         """
         seams = self._encoder.seams()
         text = self._renderer.render(request.messages, request.tools, seams)
+        self._window.screen(text, self._encoder.count, request.output_limit, ("messages",))
         planned = self._filler.plan(request)
         grammar = self._constraints.constraint_of(request, text, planned.sentence)
-        self._window.screen(text, self._encoder.count, request.output_limit, ("messages",))
-        prompt = self._prompt(request, self._encoder.rendered(text, seams), ("messages",), grammar)
+        prompt = self._prompt(request, self._encoder.rendered(text, seams, owner), ("messages",), grammar)
         return replace(prompt, tail=text[-_TAIL:], filler=planned.filler, spoken=self._filler.spoken(request))
 
-    def warm(self, request: ChatRequest) -> tuple[Prompt, GrammarState]:
+    def warm(self, request: ChatRequest, owner: str | None = None) -> tuple[Prompt, GrammarState]:
         """What the next turn of a conversation has in common with this one, and its grammar.
 
         Raises:
@@ -81,10 +85,10 @@ class PromptBuilder:
         seams = self._encoder.seams()
         said = self._renderer.render(request.messages, request.tools, seams)
         known = self._constraints.knows(request, said, self._filler.plan(request).sentence)
-        asked = self.chat(request)
+        asked = self.chat(request, owner)
         state: GrammarState = "none" if asked.grammar is None else "cached" if known else "compiled"
         text = self._renderer.render(request.messages, request.tools, seams, prompted=False)
-        token_ids = self._encoder.rendered(text, seams)
+        token_ids = self._encoder.rendered(text, seams, owner)
         shared = self._shared.length(token_ids)
         return replace(asked, token_ids=token_ids, sampling=Sampling(max_tokens=1), shared_tokens=shared), state
 
@@ -114,6 +118,7 @@ def load_prompt_builder(
     revision: str | None = None,
     shared_prompts: Sequence[str] = (),
     filler: FillerSettings | None = None,
+    remember: float = REMEMBERED,
 ) -> PromptBuilder:
     """Tokenizer and chat template of a model folder or hub id.
 
@@ -121,6 +126,7 @@ def load_prompt_builder(
     template_kwargs: further variables of the template.
     shared_prompts: system messages that are nobody's secret; see `Prompt.shared_tokens`.
     filler: words before a tool call.
+    remember: MiB; see `PromptBuilder`.
 
     Raises:
         ValueError: the model has no fast tokenizer, or no chat template.
@@ -130,4 +136,4 @@ def load_prompt_builder(
     tokenizer = AutoTokenizer.from_pretrained(str(model), revision=revision)
     source = chat_template.read_text(encoding="utf-8") if chat_template else None
     template = ChatTemplate(tokenizer, source, template_kwargs)
-    return PromptBuilder(tokenizer, template, Window(context_window, overflow), shared_prompts, filler)
+    return PromptBuilder(tokenizer, template, Window(context_window, overflow), shared_prompts, filler, remember)

@@ -7,7 +7,7 @@ import orjson
 
 from server.errors import Detail, InvalidRequest
 from server.prompt.kept import Compilable, Kept
-from server.prompt.keywords import SAYING
+from server.prompt.keywords import SAYING, UNSUPPORTED, JsonObject
 from server.prompt.relaxed import ANY_OBJECT, relaxed
 from server.prompt.schema import Fault, SchemaError
 from server.prompt.schema_grammar import arguments_grammar, json_grammar
@@ -23,6 +23,7 @@ _LISTED = 64  # faults in one answer
 _LONGEST_STEP = 64  # characters of a name that is repeated to its caller in a path
 
 _NOTHING = b'{"type":"object","additionalProperties":false}'
+_NAMES_NONE: JsonObject = {"type": "object", "properties": {}, "required": []}
 _FORMAT_PATH = ("response_format", "json_schema", "schema")
 
 Path = tuple[str, ...]
@@ -145,9 +146,12 @@ def forces_call(request: ChatRequest) -> bool:
 
 
 def _schema(tool: Tool) -> bytes:
-    """What says nothing of the arguments means that there are none."""
+    """What names no argument means that there are none, unless it allows some: so clients write it, and a small model
+    that could say anything would."""
     parameters = tool.parameters or {}
-    return orjson.dumps(parameters) if parameters.keys() & SAYING else _NOTHING
+    said = parameters.keys() & (SAYING | UNSUPPORTED.keys())
+    silent = all(keyword in _NAMES_NONE and parameters[keyword] == _NAMES_NONE[keyword] for keyword in said)
+    return _NOTHING if silent else orjson.dumps(parameters)
 
 
 def _key(request: ChatRequest, thought: Thought | None, sentence: str | None) -> bytes:

@@ -2,10 +2,14 @@
 
 What a caller sent never becomes an added token: he cannot open a system turn. Otherwise the ids are exactly those that
 the tokenizer gives. Thread-safe: padding and truncation, the mutable state of a fast tokenizer, are never touched.
+
+A tokenizer reads what stands between two added tokens by itself, so its ids can be kept: one more turn of a
+conversation costs its own tokens, and those before it a look each.
 """
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, pairwise, takewhile
 from typing import Any
 
@@ -14,18 +18,24 @@ from transformers import PreTrainedTokenizerBase
 
 from server.errors import Detail, InvalidRequest
 from server.prompt.markers import Marker, Markers, Seams
+from server.prompt.remembered import Ids, Remembered
 
 JsonObject = dict[str, Any]
+
+REMEMBERED = 64.0  # MiB
+_FIRST, _LATER = range(2)  # places of a stretch
 
 
 class Encoder:
     """One model's tokenizer. `reserved`: ids that no text of a caller becomes.
 
+    remember: MiB that may be spent on the ids of earlier texts.
+
     Raises:
         ValueError: the tokenizer is not a fast one.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, remember: float = REMEMBERED) -> None:
         if not tokenizer.is_fast:
             raise ValueError(f"The tokenizer of {tokenizer.name_or_path} has no tokenizer.json, which is needed here.")
         state = {**json.loads(tokenizer.backend_tokenizer.to_str()), "truncation": None, "padding": None}
@@ -34,24 +44,25 @@ class Encoder:
         self._full = _load(state)
         self._plain = _load(_without_markers(state))
         self._plain_later = _load(_without_first_space(_without_markers(state)))
-        # A normalizer can make a marker of what is none (of full-width letters): the full tokenizer must not see that.
-        normalized = any(token["normalized"] for token in state["added_tokens"])
-        self._always_split = normalized and state["normalizer"] is not None
+        self._remembered = Remembered(int(remember * 2**20))
         self._begin = _begin(self._full)
 
     def seams(self) -> Seams:
         """To sew the strings of one request with."""
         return Seams(self.markers)
 
-    def rendered(self, text: str, seams: Seams) -> list[int]:
+    def rendered(self, text: str, seams: Seams, owner: str | None = None) -> list[int]:
         """Ids of a rendered template, whose own markers become their tokens. No BOS but the template's.
+
+        owner: whose text it is; nobody else is served from what was kept of it.
 
         Raises:
             InvalidRequest: half of a surrogate pair is no text.
         """
-        if not seams.used and not self._always_split:
-            return _ids(self._full, text)
-        return list(chain.from_iterable(self._stretches(text, seams)))
+        ids: list[int] = []
+        for stretch in self._stretches(text, seams, owner):
+            ids += stretch  # a copy of memory: a chain of iterators would take ten times as long
+        return ids
 
     def raw(self, text: str) -> list[int]:
         """Ids of a caller's bare text, markers as plain text, after what the tokenizer puts first (BOS).
@@ -65,15 +76,15 @@ class Encoder:
         """Tokens of a text: markers count as one, whoever wrote them."""
         return len(_ids(self._full, text))
 
-    def _stretches(self, text: str, seams: Seams) -> Iterator[list[int]]:
+    def _stretches(self, text: str, seams: Seams, owner: str | None) -> Iterator[Ids]:
         pieces = [None, *seams.split(text), None]
-        tokenizer = self._plain
+        place, read = _FIRST, partial(self._plain_ids, self._plain)
         for before, piece, after in zip(pieces, pieces[1:], pieces[2:], strict=False):
             if isinstance(piece, Marker):
-                yield [piece.token_id]
-                tokenizer = self._plain_later
+                yield (piece.token_id,)
+                place, read = _LATER, partial(self._plain_ids, self._plain_later)
             elif piece:
-                yield self._plain_ids(tokenizer, _left_by(before, piece, after))
+                yield self._remembered.get(owner, _left_by(before, piece, after), place, read)
 
     def _plain_ids(self, tokenizer: Tokenizer, text: str) -> list[int]:
         """A vocabulary may hold a marker as an ordinary piece too; then the text is cut inside of it and read again."""

@@ -45,6 +45,8 @@ class Markers:
         self._longest = len(longest_first[0].text) if longest_first else 0
         self._beginnings = {text[:end] for text in self.by_text for end in range(1, len(text))}
         self._endings = {text[start:] for text in self.by_text for start in range(1, len(text))}
+        self._firsts = {text[0] for text in self.by_text}
+        self._lasts = {text[-1] for text in self.by_text}
         self._joined = "\n".join(self.by_text)
 
     def __contains__(self, text: str) -> bool:
@@ -70,6 +72,11 @@ class Markers:
     def _loose_ends(self, text: str) -> Iterator[int]:
         """Templates strip, so white space at the ends does not keep the rest from touching what is beside it."""
         start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+        size = self._longest
+        if self._firsts.isdisjoint(text[max(start, end - size) : end]) and self._lasts.isdisjoint(
+            text[start : start + size]
+        ):
+            return  # nearly always
         for size in range(1, min(self._longest, end - start + 1)):
             if text[end - size : end] in self._beginnings:
                 yield end - size
@@ -89,7 +96,7 @@ class Seams:
     def __init__(self, markers: Markers, mark: str | None = None) -> None:
         self.markers = markers
         self.used = False
-        self._mark = mark or "".join(secrets.choice(_NONCHARACTERS) for _ in range(_SEAM_LENGTH))
+        self._mark = mark or "".join(_NONCHARACTERS[byte % 32] for byte in secrets.token_bytes(_SEAM_LENGTH))
         self._escaped = json.dumps(self._mark)[1:-1]  # what a template makes of it that writes JSON in ASCII
 
     def sew(self, text: str, word: bool = False) -> str:

@@ -12,6 +12,8 @@ MAX_BAD_WORDS = 64  # the engine makes up to two token sequences of each and tak
 COMPLETION_TOKENS = 16  # what OpenAI's legacy route generates when nothing is asked
 MAX_COUNT = 2**31 - 1  # of whatever the engine keeps in 32 bits
 MAX_DEPTH = 64  # levels of JSON below one member of the body; the engine takes no deeper schema
+MAX_VALUES = 2**18  # commas and opening brackets of a body: while the decoder makes a million objects no token goes out
+MAX_CALLS = 128  # of one message
 MAX_DETAILS = 256  # faults listed in one answer: a body of nothing but faults is not answered with a larger one
 
 

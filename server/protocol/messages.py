@@ -10,8 +10,8 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from server.protocol.body import deeper_than
-from server.protocol.limits import MAX_DEPTH, MAX_MESSAGES, MAX_PARTS
+from server.protocol.body import deeper_than, has_too_many_values
+from server.protocol.limits import MAX_CALLS, MAX_DEPTH, MAX_MESSAGES, MAX_PARTS
 from server.protocol.types import ARRAY, STRING, TAG, Documented, FunctionType, NonEmpty, Text, by_shape
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -52,7 +52,7 @@ def _read_arguments(value: object) -> object:
 
 def _read_object_text(text: str) -> object:
     try:
-        value = orjson.loads(text)
+        value = None if has_too_many_values(text.encode()) else orjson.loads(text)
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict) or deeper_than(value, MAX_DEPTH):
@@ -80,11 +80,16 @@ def _part_kind(part: object) -> str:
     return _TEXT if isinstance(part, dict) and part.get("type") == "text" else _OTHER
 
 
-def _bounded(parts: list[object]) -> list[object]:
-    if len(parts) > MAX_PARTS:
-        message = "Array must contain at most {most} element(s), received {count}"
-        raise PydanticCustomError("too_big", message, {"most": MAX_PARTS, "count": len(parts)})
-    return parts
+def _at_most(most: int) -> BeforeValidator:
+    """Elements of an array; more of them are one fault, and are not read."""
+
+    def bounded(value: object) -> object:
+        if isinstance(value, list) and len(value) > most:
+            message = "Array must contain at most {most} element(s), received {count}"
+            raise PydanticCustomError("too_big", message, {"most": most, "count": len(value)})
+        return value
+
+    return BeforeValidator(bounded)
 
 
 def _joined(content: str | list[_TextPart]) -> str:
@@ -98,7 +103,7 @@ Part = Annotated[
 ]
 Content = Annotated[
     Annotated[Text, Tag(STRING)]
-    | Annotated[list[Part], BeforeValidator(_bounded), Documented({"maxItems": MAX_PARTS}), Tag(ARRAY)],
+    | Annotated[list[Part], _at_most(MAX_PARTS), Documented({"maxItems": MAX_PARTS}), Tag(ARRAY)],
     by_shape("string or array of text parts"),
     AfterValidator(_joined),
 ]
@@ -113,6 +118,9 @@ class _Call(TypedDict):
     id: NonEmpty
     type: NotRequired[FunctionType | None]
     function: _CalledFunction
+
+
+Calls = Annotated[list[_Call], _at_most(MAX_CALLS), Documented({"maxItems": MAX_CALLS})]
 
 
 class _System(TypedDict):
@@ -130,7 +138,7 @@ class _User(TypedDict):
 class _Assistant(TypedDict):
     role: Literal["assistant"]
     content: NotRequired[Content | None]
-    tool_calls: NotRequired[list[_Call] | None]
+    tool_calls: NotRequired[Calls | None]
     reasoning_content: NotRequired[Text | None]
     name: NotRequired[Text | None]
 

@@ -20,4 +20,10 @@ class ModelSettings(Section):
     overflow: Literal["refuse", "clamp"] = Field("refuse", description="When prompt + max_tokens exceed the window.")
     chat_template: Path | None = Field(None, description="A Jinja file in place of the model's own template.")
     template_kwargs: dict[str, Any] = Field(default_factory=dict, description="Passed to the chat template.")
+    remember: float = Field(
+        64.0,
+        ge=0,
+        description="MiB for the token ids of earlier messages, so that one more turn costs its own tokens alone; "
+        "grammars may take half as much again.",
+    )
     tool_format: str = Field("auto", description="How the model writes tool calls; auto: told by its chat template.")

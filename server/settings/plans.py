@@ -32,6 +32,11 @@ class PlanSettings(Section):
     prices: PriceSettings = PriceSettings()
 
     @property
+    def limited(self) -> bool:
+        """Whether there is anything to count."""
+        return any(limit is not None for limit in (self.requests_per_minute, self.concurrency, self.tokens_per_minute))
+
+    @property
     def refund_cap(self) -> int:
         """Four: a voice client that starts an answer early sends up to four requests a turn and cancels three."""
         return 4 * (self.requests_per_minute or 0) if self.refunds_per_minute is None else self.refunds_per_minute

@@ -3,15 +3,22 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from server.settings.base import Section, Strings
+
+
+def _off(value: object) -> object:
+    return "off" if value is False else value
+
+
+Switch = BeforeValidator(_off)  # YAML reads a bare `off` as false
 
 
 class SpeechSettings(Section):
     """What may stand in `content`, beside what marks a call or a thought of the model's own family, which never may."""
 
-    guard: Literal["voice", "always", "off"] = Field(
+    guard: Annotated[Literal["voice", "always", "off"], Switch] = Field(
         "voice",
         description="Where JSON, tags (SSML too) and special tokens of any kind are left out: in turns that offer "
         "tools or have a system message for a voice agent, in all turns or in none. An answer whose `response_format` "
@@ -35,7 +42,7 @@ Patterns = Annotated[Strings, AfterValidator(_patterns)]
 class FillerSettings(Section):
     """Words before a tool call. A request may choose `mode` and `strategy` for itself."""
 
-    mode: Literal["auto", "always", "off"] = Field(
+    mode: Annotated[Literal["auto", "always", "off"], Switch] = Field(
         "auto", description="auto: where a system message asks for words before a call, or declares a voice agent."
     )
     strategy: Literal["grammar", "phrase"] = Field(

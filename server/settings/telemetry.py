@@ -25,7 +25,7 @@ class MetricsSettings(Section):
     plan_label: bool = Field(True, description="Series by plan.")
     account_label: bool = Field(False, description="Request and token counters by account as well.")
     max_accounts: int = Field(100, ge=1, description="Accounts with series of their own; the rest is `other`.")
-    page_age: float = Field(0.1, ge=0, description="Seconds for which a rendered page is served again.")
+    page_age: float = Field(0.25, ge=0, description="Seconds for which a rendered page is served again.")
 
 
 class TelemetrySettings(Section):

@@ -1,4 +1,4 @@
-"""Rows on the local disk for as long as the database is away: files of JSON lines, only ever appended to."""
+"""Rows on the local disk, as files of JSON lines: for as long as the database is away, or a request is at work."""
 
 import fcntl
 import itertools
@@ -24,10 +24,13 @@ class Journal:
 
     Who writes a file holds a lock on it, which the system takes back from the dead. So several processes share one
     folder, and whoever finds a file without an owner may replay it.
+
+    durable: what was written survives a failure of the machine as well, not only one of the process.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, durable: bool = True) -> None:
         self._directory = directory
+        self._durable = durable
         self._file: BinaryIO | None = None
         self._turn = threading.Lock()
 
@@ -37,15 +40,34 @@ class Journal:
         Raises:
             OSError: none of them.
         """
-        lines = b"".join(orjson.dumps(row) + b"\n" for row in rows)
+        lines = _lines(rows)
         with self._turn:
             file = self._file = self._file or self._create()
             end = os.fstat(file.fileno()).st_size
             try:
-                _write(file, lines)
+                self._put(file, lines)
             except OSError:
                 os.ftruncate(file.fileno(), end)
                 raise
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """These in place of all that were written since it was last rotated.
+
+        Raises:
+            OSError: what was written before is still there.
+        """
+        with self._turn:
+            file, lines = None, _lines(rows)
+            if lines:
+                file = self._create()
+                try:
+                    self._put(file, lines)
+                except OSError:
+                    _remove(file)
+                    raise
+            old, self._file = self._file, file
+            if old is not None:
+                _remove(old)
 
     def rotate(self) -> None:
         """Leave what was written so far to be replayed."""
@@ -68,11 +90,20 @@ class Journal:
     def _create(self) -> BinaryIO:
         self._directory.mkdir(parents=True, exist_ok=True)
         path = self._directory / f"{uuid.uuid4()}.new"
-        file = path.open("xb", buffering=0)
+        # Written at the end, wherever that is after an append that failed.
+        file = cast(BinaryIO, path.open("ab", buffering=0))
         fcntl.flock(file, fcntl.LOCK_EX)
         path.rename(path.with_suffix(".jsonl"))  # only now will others look at it
-        _sync_names(self._directory)
-        return cast(BinaryIO, file)
+        if self._durable:
+            _sync_names(self._directory)
+        return file
+
+    def _put(self, file: BinaryIO, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
+        if self._durable:
+            os.fsync(file.fileno())
 
 
 class JournalFile:
@@ -108,11 +139,14 @@ class JournalFile:
             return None
 
 
-def _write(file: BinaryIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
-    os.fsync(file.fileno())
+def _lines(rows: Sequence[Row]) -> bytes:
+    return b"".join(orjson.dumps(row) + b"\n" for row in rows)
+
+
+def _remove(file: BinaryIO) -> None:
+    """One that `_create` has made."""
+    Path(file.name).with_suffix(".jsonl").unlink()
+    file.close()
 
 
 def _sync_names(directory: Path) -> None:

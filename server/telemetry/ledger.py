@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count, islice
 
 from server.records import UsageRecord
 from server.settings import LedgerSettings
 from server.telemetry.backoff import Backoff
 from server.telemetry.database import Database, ledger_url
 from server.telemetry.journal import Journal, JournalFile
-from server.telemetry.requests import Clock
+from server.telemetry.requests import Clock, SoFar
 from server.telemetry.rows import Row, row_of
 
 BATCH = 200  # rows in one transaction: few enough that binding them does not hold up the event loop
@@ -39,6 +40,9 @@ class Ledger:
 
     A quarter of `max_loss` passes between two writes, half of it is the database's time, what is left is for the
     journal: so a record is on a disk within `max_loss` of the end of its request. Use from one event loop.
+
+    Twice in that time it notes what the requests at work have come to, in a journal that nobody replays while this
+    process lives. Where it was killed they become rows, those whose own row was written in time excepted.
     """
 
     def __init__(self, settings: LedgerSettings, clock: Clock, database: Database | None = None) -> None:
@@ -49,12 +53,14 @@ class Ledger:
         # SQLite gives up on a lock of its own accord a little earlier, which is cleaner than being cancelled.
         self._database = database or Database(ledger_url(settings), 0.8 * self._patience)
         self._journal = Journal(settings.directory / "journal")
+        self._notes = Journal(settings.directory / "at_work", durable=False)
+        self._at_work: Callable[[], Sequence[SoFar]] = tuple
         self._backoff = Backoff(clock, RETRY_FIRST, RETRY_MOST)
         self._pending: deque[tuple[float, UsageRecord]] = deque()
         self._up = False
         self._behind_since: float | None = None  # the oldest row in the journal
         self._stored = self._journaled = self._lost = 0
-        self._journal_works = True
+        self._journal_works = self._notes_work = True
         self._closing = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._recovering: asyncio.Task[None] | None = None
@@ -65,6 +71,10 @@ class Ledger:
             self._lose(record)
         else:
             self._pending.append((self._clock(), record))
+
+    def watch(self, at_work: Callable[[], Sequence[SoFar]]) -> None:
+        """at_work: the requests that have not ended, as their rows are to be if they never do."""
+        self._at_work = at_work
 
     def start(self) -> None:
         self._writing = asyncio.create_task(self._write())
@@ -78,6 +88,9 @@ class Ledger:
             async with asyncio.timeout(self._patience):
                 await self._last_chance()
         await self.flush()
+        for _, record in self._pending:
+            self._lose(record)
+        await self._note()
         await asyncio.to_thread(self._journal.rotate)
         await self._database.close()
 
@@ -89,10 +102,11 @@ class Ledger:
     async def flush(self) -> None:
         """Write down what is pending now."""
         for _ in range(0, len(self._pending), BATCH):
-            batch = [self._pending.popleft() for _ in range(min(BATCH, len(self._pending)))]
-            if batch and not await self._keep(batch):
-                self._pending.extendleft(reversed(batch))
+            batch = list(islice(self._pending, BATCH))
+            if not await self._keep(batch):
                 return
+            for _ in batch:  # only now: whatever else happens, they are still there
+                self._pending.popleft()
 
     async def recover(self) -> None:
         """Connect, replay the journal, go on with the database. A failure sets the time of the next attempt."""
@@ -109,20 +123,40 @@ class Ledger:
         self._up = True
 
     async def _write(self) -> None:
-        while not self._closing.is_set():
+        for turn in count():
+            if self._closing.is_set():
+                return
             self._recover_if_due()
             try:
                 async with asyncio.timeout(self._interval):
                     await self._closing.wait()
             except TimeoutError:
-                await self._flush_or_tell()
+                await self._flush_or_tell(note=turn % 2 == 0)
 
-    async def _flush_or_tell(self) -> None:
+    async def _flush_or_tell(self, note: bool) -> None:
         """Whatever happens, the next flush comes."""
         try:
             await self.flush()
+            if note:
+                await self._note()
         except Exception:
             logger.exception("usage was not written")
+
+    async def _note(self) -> None:
+        """What has ended since the flush is noted as well: it is in memory alone."""
+        ended, at_work = [record for _, record in islice(self._pending, BATCH)], self._at_work()
+
+        def replace() -> None:
+            self._notes.replace([row_of(one) for one in (*ended, *(so_far() for so_far in at_work))])
+
+        try:
+            await asyncio.to_thread(replace)
+        except OSError as error:
+            if self._notes_work:
+                logger.warning("what requests at work come to cannot be noted: %s", error)
+            self._notes_work = False
+        else:
+            self._notes_work = True
 
     def _recover_if_due(self) -> None:
         running = self._recovering is not None and not self._recovering.done()
@@ -176,7 +210,7 @@ class Ledger:
 
     async def _replay_files(self) -> bool:
         await asyncio.to_thread(self._journal.rotate)
-        files = await asyncio.to_thread(lambda: list(self._journal.files()))
+        files = await asyncio.to_thread(lambda: [*self._journal.files(), *self._notes.files()])
         try:
             for file in files:
                 await self._replay_file(file)

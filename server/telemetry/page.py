@@ -48,11 +48,11 @@ class MetricsPage:
     async def _pieces(self) -> AsyncIterator[bytes]:
         for registry in self._registries:
             for family in registry.collect():
-                yield render(_Family(family))
+                yield render(OneFamily(family))
                 await asyncio.sleep(0)
 
 
-class _Family(Collector):
+class OneFamily(Collector):
     def __init__(self, family: Metric) -> None:
         self._family = family
 

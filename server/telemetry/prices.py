@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from server.records import FinishCause, Usage
+from server.records import Cause, Usage
 from server.settings import PriceSettings
 
 # A price is for a million tokens; the unit here is a billionth of the currency.
@@ -17,9 +17,9 @@ class PriceList:
         self._plans = {plan: _Prices(prices) for plan, prices in plans.items()}
         self._shipped = _Prices(PriceSettings())
 
-    def nanos(self, plan: str, usage: Usage, cause: FinishCause) -> int:
+    def nanos(self, plan: str, usage: Usage, cause: Cause) -> int:
         """The price of one request. Who hangs up pays for what was generated; what the server spoiled is free."""
-        return 0 if cause == "error" else self._plans.get(plan, self._shipped).nanos(usage)
+        return 0 if cause in ("error", "crash") else self._plans.get(plan, self._shipped).nanos(usage)
 
 
 class _Prices:

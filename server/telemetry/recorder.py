@@ -8,7 +8,7 @@ from dataclasses import replace
 from server.records import UsageRecord
 from server.telemetry.metrics import Metrics
 from server.telemetry.prices import PriceList
-from server.telemetry.requests import CLAUSE_LENGTH, Caller, Clock, Meter, Sink, metered
+from server.telemetry.requests import CLAUSE_LENGTH, Caller, Clock, Meter, Sink, SoFar, metered, record_of
 from server.telemetry.tracing import NO_TRACES, Call, Tracer
 
 ANYONE = Caller()
@@ -42,6 +42,11 @@ class Recorder:
         self._sinks = tuple(sinks)
         self._tracer = tracer
         self._clause_length = clause_length
+        self._at_work: dict[str, SoFar] = {}
+
+    def at_work(self) -> list[SoFar]:
+        """What the requests at work come to, as it is to stand if this process ends without another word."""
+        return list(self._at_work.values())
 
     @contextmanager
     def record(self, request_id: str, model: str, caller: Caller = ANYONE, call: Call = CHAT) -> Iterator[Meter]:
@@ -51,12 +56,16 @@ class Recorder:
         started_at = self._wall()
 
         def sink(measured: UsageRecord) -> None:
+            self._at_work.pop(request_id, None)
             record = self._complete(measured, caller, started_at)
             for receive in (series.finish, trace.finish, *self._sinks):
                 _hand(record, receive)
 
         with metered(request_id, model, self._clock, sink, series.gap.observe, self._clause_length) as meter:
             meter.trace_headers = trace.headers
+            self._at_work[request_id] = lambda: self._complete(
+                record_of(request_id, model, meter, "crash"), caller, started_at
+            )
             yield meter
 
     def _complete(self, record: UsageRecord, caller: Caller, started_at: float) -> UsageRecord:

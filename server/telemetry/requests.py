@@ -9,6 +9,7 @@ from typing import Literal
 from server.errors import Draining, ServerError
 from server.records import (
     Arguments,
+    Cause,
     Delta,
     Event,
     Filler,
@@ -24,6 +25,7 @@ from server.telemetry.clause import ClauseWatch
 
 Clock = Callable[[], float]  # seconds, monotonic
 Sink = Callable[[UsageRecord], None]
+SoFar = Callable[[], UsageRecord]  # from any thread
 Observe = Callable[[float], None]
 
 CLAUSE_LENGTH = 20
@@ -57,6 +59,7 @@ class Meter:
     clock: Clock
     gap: Observe = _ignore
     clause: ClauseWatch = field(default_factory=lambda: ClauseWatch(CLAUSE_LENGTH))
+    started: float = 0.0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
@@ -165,7 +168,7 @@ def metered(
 
     clause_length: characters; see ClauseWatch.
     """
-    started, meter = clock(), Meter(clock, gap, ClauseWatch(clause_length))
+    meter = Meter(clock, gap, ClauseWatch(clause_length), clock())
     try:
         yield meter
     except Exception as error:
@@ -175,20 +178,22 @@ def metered(
         meter.cause = meter.cause or "disconnect"
         raise
     finally:
-        sink(_record(request_id, model, meter, started, clock()))
+        sink(record_of(request_id, model, meter, meter.cause or "error"))
 
 
-def _record(request_id: str, model: str, meter: Meter, started: float, ended: float) -> UsageRecord:
+def record_of(request_id: str, model: str, meter: Meter, cause: Cause) -> UsageRecord:
+    """What a request has come to by now."""
+
     def since_start(moment: float | None) -> float | None:
-        return None if moment is None else moment - started
+        return None if moment is None else moment - meter.started
 
     return UsageRecord(
         request_id,
         model,
-        meter.cause or "error",
+        cause,
         meter.usage,
         since_start(meter.first_token_at),
-        ended - started,
+        meter.clock() - meter.started,
         delivered_tokens=meter.delivered_tokens,
         first_clause=since_start(meter.first_clause_at),
         tool_name=since_start(meter.tool_name_at),

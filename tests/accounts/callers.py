@@ -2,19 +2,23 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import openai
-
-from tests.conftest import Server
 
 Answer = openai.types.chat.ChatCompletion
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
+class Address(Protocol):
+    """A server, or what stands before several. url: with its version."""
+
+    url: str
+
+
 @asynccontextmanager
-async def calling(server: Server, key: str) -> AsyncIterator[openai.AsyncOpenAI]:
+async def calling(server: Address, key: str) -> AsyncIterator[openai.AsyncOpenAI]:
     """The OpenAI SDK with a key, and without a second attempt."""
     limits = httpx.Limits(max_connections=None)
     http = httpx.AsyncClient(limits=limits, timeout=600)

@@ -67,6 +67,7 @@ class Fleet:
             f"admission.shared_prompts={json.dumps([HOUSE_PROMPT])}",
             f"admission.redis={json.dumps({'url': redis.url, 'timeout': 5.0, 'lease': LEASE})}",
             "telemetry.metrics.account_label=true",
+            "telemetry.metrics.page_age=0",
             "lifecycle.drain_pause=0",
         )
         self.folder = folder

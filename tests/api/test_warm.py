@@ -14,7 +14,7 @@ WARM = CHAT + "/warm"
 
 
 class Warming(Words):
-    def warm(self, request: ChatRequest) -> tuple[Prompt, GrammarState]:
+    def warm(self, request: ChatRequest, owner: str | None = None) -> tuple[Prompt, GrammarState]:
         return Prompt([0] * 7, Sampling(max_tokens=1), grammar="root ::="), "compiled"
 
 

@@ -73,7 +73,7 @@ def test_streamed_equals_collected(client: openai.OpenAI, seed: int, options: di
 
 
 def test_the_same_seed_gives_the_same_text_and_others_do_not(client: openai.OpenAI) -> None:
-    texts = [whole(client, seed=seed).choices[0].message.content for seed in (5, 5, 6, 7, 8)]
+    texts = [whole(client, seed=seed, temperature=2).choices[0].message.content for seed in (5, 5, 6, 7, 8)]
     assert texts[0] == texts[1]
     assert len(set(texts)) > 1
 
@@ -140,6 +140,22 @@ def test_logprobs_in_openais_shape(client: openai.OpenAI, top: int | None) -> No
 def test_logit_bias_decides(client: openai.OpenAI) -> None:
     answer = whole(client, max_tokens=4, logit_bias={"70": 100}, extra_body={"ignore_eos": True}, logprobs=True)
     assert len({entry.token for entry in answer.choices[0].logprobs.content}) == 1
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_who_forbids_all_that_it_allows_harms_nobody_else(client: openai.OpenAI, temperature: float) -> None:
+    impossible = {"allowed_token_ids": [70], "stop_token_ids": [70], "min_tokens": 3}
+    assert whole(client, temperature=temperature, extra_body=impossible).choices[0].finish_reason == "stop"
+    tool = {"type": "function", "function": {"name": "look"}}
+    with pytest.raises(openai.BadRequestError, match="allowed_token_ids"):
+        whole(
+            client,
+            temperature=temperature,
+            tools=[tool],
+            tool_choice="required",
+            extra_body={"allowed_token_ids": [70]},
+        )
+    assert whole(client).choices[0].message.content
 
 
 def test_both_prefixes_serve_the_same(server, client: openai.OpenAI) -> None:

@@ -96,6 +96,7 @@ def test_checkov_finds_nothing_but_what_was_reviewed(tmp_path: Path) -> None:
         ((*KEYS, "config.admission.auth=none"), "contradicts"),
         ((*KEYS, "replicaCount=2"), "needs redis.existingSecret"),
         ((*KEYS, "autoscaling.kind=hpa"), "needs redis.existingSecret"),
+        ((*KEYS, "config.http.processes=2"), "config.http.processes > 1 needs redis.existingSecret"),
         ((*KEYS, "gpu.count=2"), "config.engine uses 1"),
         ((*KEYS, "config.engine.tensor_parallel_size=4", "gpu.count=1"), "config.engine uses 4"),
         ((*KEYS, "lifecycle.gracePeriodSeconds=60"), "preStop 10 + drain 47 + teardown 15 = 72"),
@@ -111,6 +112,7 @@ def test_checkov_finds_nothing_but_what_was_reviewed(tmp_path: Path) -> None:
         ((*KEYS, "gateway.inferencePool.enabled=true"), "endpointPicker"),
         ((*KEYS, "gateway.httpRoute.enabled=true"), "parentRefs"),
         ((*KEYS, "kvEvents.enabled=true", "json:config.engine.kv_events_config={\"topic\": \"x\"}"), "set by kvEvents"),
+        ((*KEYS, "kvEvents.enabled=true", "networkPolicy.enabled=false"), "reads every prompt"),
         ((*KEYS, "image.tga=1"), "tga"),
         ((*KEYS, "replicaCount=none"), "replicaCount"),
         ((*KEYS, "autoscaling.kind=both"), "autoscaling"),
@@ -255,6 +257,12 @@ def test_the_rules_and_dashboards_are_those_of_configs() -> None:
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
     content = (ROOT / "configs/grafana/electron-server.json").read_text()
     assert json.loads(dashboard["data"]["electron-server.json"]) == json.loads(content)
+
+
+def test_what_is_served_unless_told_otherwise_is_a_preset() -> None:
+    served = yaml.safe_load((CHART / "values.yaml").read_text())["config"]
+    preset = yaml.safe_load((ROOT / "configs/80gb-8b.yaml").read_text())
+    assert {name: served[name] for name in ("model", "engine")} == {name: preset[name] for name in ("model", "engine")}
 
 
 def test_a_packed_chart_renders_the_same(tmp_path: Path) -> None:

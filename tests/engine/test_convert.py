@@ -4,24 +4,23 @@ import math
 
 import pytest
 from vllm.logprobs import Logprob
-from vllm.outputs import CompletionOutput, RequestOutput
 
 from server.engine.convert import LOWEST_LOGPROB, to_delta, to_params
-from server.errors import EngineFailed
-from server.records import Sampling
+from server.engine.stream import Piece
+from server.errors import EngineFailed, InvalidRequest
+from server.records import Delta, Sampling
 
 BYTES = [bytes([65 + i]) for i in range(8)]
 
 
-def output(
-    token_ids: list[int], reason: str | None = None, stop: int | str | None = None, logprobs=None
-) -> RequestOutput:
-    completion = CompletionOutput(0, "text", token_ids, None, logprobs, finish_reason=reason, stop_reason=stop)
-    return RequestOutput("r", None, [1, 2, 3], None, [completion], reason is not None, num_cached_tokens=2)
+def delta_of(
+    token_ids: list[int], sampling: Sampling, reason: str | None = None, stop: int | str | None = None, logprobs=None
+) -> Delta:
+    return to_delta(Piece("text", token_ids, logprobs, reason, stop), 3, 2, sampling, BYTES)
 
 
 def test_a_delta() -> None:
-    delta = to_delta(output([4, 5]), Sampling(max_tokens=9), BYTES)
+    delta = delta_of([4, 5], Sampling(max_tokens=9))
     assert (delta.text, delta.token_ids, delta.prompt_tokens, delta.cached_tokens) == ("text", (4, 5), 3, 2)
     assert delta.finish_reason is None and delta.logprobs == ()
 
@@ -29,7 +28,16 @@ def test_a_delta() -> None:
 @pytest.mark.parametrize("reason", ["abort", "error"])
 def test_an_engine_that_gives_up_is_an_error(reason: str) -> None:
     with pytest.raises(EngineFailed, match=reason):
-        to_delta(output([4], reason), Sampling(max_tokens=9), BYTES)
+        delta_of([4], Sampling(max_tokens=9), reason)
+
+
+def test_who_forbids_all_that_the_grammar_allows_is_told_so() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        delta_of([4], Sampling(max_tokens=9, allowed_token_ids=(4,), bad_words=("a",), stop_token_ids=(5,)), "error")
+    named = [detail.path[0] for detail in raised.value.details]
+    assert named == ["allowed_token_ids", "bad_words", "stop_token_ids"]
+    with pytest.raises(EngineFailed):
+        delta_of([4], Sampling(max_tokens=9, bad_words=("a",)), "abort")
 
 
 def position(*entries: tuple[int, float, int]) -> dict[int, Logprob]:
@@ -46,7 +54,7 @@ def position(*entries: tuple[int, float, int]) -> dict[int, Logprob]:
 )
 def test_exactly_the_asked_alternatives_best_first(top: int, entries, expected: list[int]) -> None:
     chosen = entries[0][0]
-    delta = to_delta(output([chosen], logprobs=[position(*entries)]), Sampling(max_tokens=9, logprobs=top), BYTES)
+    delta = delta_of([chosen], Sampling(max_tokens=9, logprobs=top), logprobs=[position(*entries)])
     assert delta.logprobs[0].chosen.token_id == chosen
     assert delta.logprobs[0].chosen.token == BYTES[chosen]
     assert [token.token_id for token in delta.logprobs[0].top] == expected
@@ -54,20 +62,20 @@ def test_exactly_the_asked_alternatives_best_first(top: int, entries, expected: 
 
 def test_infinity_has_a_number() -> None:
     entries = [position((4, -math.inf, 9))]
-    delta = to_delta(output([4], logprobs=entries), Sampling(max_tokens=9, logprobs=0), BYTES)
+    delta = delta_of([4], Sampling(max_tokens=9, logprobs=0), logprobs=entries)
     assert delta.logprobs[0].chosen.logprob == LOWEST_LOGPROB
 
 
 @pytest.mark.parametrize(("stop", "reported"), [(None, 1), (7, 1), ("END", 2)])
 def test_the_token_that_ends_the_answer_is_no_part_of_it(stop: int | str | None, reported: int) -> None:
     entries = [position((4, -1.0, 1)), position((7, -1.0, 1))]
-    delta = to_delta(output([4, 7], "stop", stop, entries), Sampling(max_tokens=9, logprobs=0), BYTES)
+    delta = delta_of([4, 7], Sampling(max_tokens=9, logprobs=0), "stop", stop, entries)
     assert len(delta.logprobs) == reported
     assert delta.token_ids == (4, 7)
 
 
 def test_a_padded_vocabulary_has_tokens_without_text() -> None:
-    delta = to_delta(output([99], logprobs=[position((99, -1.0, 1))]), Sampling(max_tokens=9, logprobs=0), BYTES)
+    delta = delta_of([99], Sampling(max_tokens=9, logprobs=0), logprobs=[position((99, -1.0, 1))])
     assert delta.logprobs[0].chosen.token == b""
 
 

@@ -16,6 +16,15 @@ def test_a_default_of_ours_is_no_more_than_that() -> None:
     assert engine_args("folder", ModelSettings(), {"scheduling_policy": "fcfs"}, buckets).scheduling_policy == "fcfs"
 
 
+@pytest.mark.parametrize(
+    ("window", "given", "piece"),
+    [(32_768, {}, 1024), (512, {}, 512), (32_768, {"long_prefill_token_threshold": 64}, 64)],
+)
+def test_a_long_prompt_is_read_in_pieces(window: int, given: dict[str, int], piece: int) -> None:
+    args = engine_args("folder", ModelSettings(context_window=window), given, {})
+    assert args.long_prefill_token_threshold == piece
+
+
 def test_unknown_and_owned_options_are_refused_by_name() -> None:
     with pytest.raises(SettingsError) as raised:
         check_engine_options({"max_num_seq": 1, "max_model_len": 5})

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pytest
 
 from benchmarks.callers import COMPLETE, at_rest, body, call
 from benchmarks.fuzz import ALLOWED, CORPUS, PATIENCE, fuzz
+from benchmarks.hostile import ATTACKS, NOT_HTTP, ODD
 from tests.conftest import Server
 
 FUZZED = 1500  # benchmarks/fuzz.py sends 100,000
 CHAT = "/v1/chat/completions"
+REFUSAL = "400 invalid_request_error"
 REFUSED = re.compile(
     "endless|huge|not_a_number|deep|truncated|invalid|lone|wrong|absurd|array|null|string|empty$|blank|no_messages"
     "|fractions|completion|byte_order"
@@ -67,3 +70,31 @@ async def test_who_sends_too_large_a_body_hears_so_after_it(server: Server) -> N
             response = await client.post(CHAT, content=content, headers=PATIENCE)
             assert (response.status_code, response.headers["connection"]) == (413, "close")
         assert await at_rest(client) == {}
+
+
+async def attacked(server: Server, name: str) -> Counter[str]:
+    """Answers by status and type."""
+    got = await ATTACKS[name]("127.0.0.1", server.port)
+    async with httpx.AsyncClient(base_url=server.root, timeout=120) as client:
+        assert await at_rest(client) == {}
+        assert (await call(client, body(max_tokens=2))).outcome == COMPLETE
+    return got
+
+
+async def test_what_is_not_http_gets_the_envelope(server: Server) -> None:
+    assert await attacked(server, "what is not HTTP") == {REFUSAL: len(NOT_HTTP)}
+
+
+async def test_odd_heads(server: Server) -> None:
+    got = await attacked(server, "odd heads")
+    assert set(got) <= {"100", "200", REFUSAL, "404 invalid_request_error"}
+    assert got.total() - got["100"] == len(ODD)
+
+
+@pytest.mark.parametrize("name", ["exponential patterns", "recursive schemas", "huge bounds"])
+async def test_schemas_that_cannot_be_compiled_are_refused(server: Server, name: str) -> None:
+    assert set(await attacked(server, name)) <= {"200", REFUSAL, "504 timeout_error"}
+
+
+async def test_a_body_of_millions_of_values(server: Server) -> None:
+    assert set(await attacked(server, "4,000,000 values, 16 at once")) == {REFUSAL}

@@ -14,12 +14,14 @@ from benchmarks.callers import COMPLETE, at_rest, body, call, outcomes, talk
 from tests.conftest import Server
 from tests.lifecycle.processes import gauge, until
 
-HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+LINES = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+HEAD = LINES + b"\r\n"
 
 
-def request_bytes(stream: bool) -> bytes:
+def request_bytes(stream: bool, key: str | None) -> bytes:
     content = orjson.dumps(talk(stream=stream))
-    return HEAD % len(content) + content
+    known = f"Authorization: {key}\r\n".encode() if key else b""
+    return LINES % len(content) + known + b"\r\n" + content
 
 
 class Stages:
@@ -40,8 +42,9 @@ async def reset(server: Server, data: bytes, received: int) -> None:
     writer.transport.abort()
 
 
-async def reset_at_every_stage(server: Server, stream: bool) -> None:
-    data = request_bytes(stream)
+async def reset_at_every_stage(server: Server, stream: bool, key: str | None = None) -> None:
+    """key: the header `Authorization`."""
+    data = request_bytes(stream, key)
     resets = [reset(server, data[:sent], 0) for sent in Stages.sent for _ in range(5)]
     if stream:
         resets += [reset(server, data, received) for received in Stages.received for _ in range(5)]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import httpx
@@ -52,19 +53,33 @@ class World:
         assert (await self.around.causes()).total() == self.calls
 
 
+@asynccontextmanager
+async def inhabited(around: Surroundings) -> AsyncIterator[World]:
+    await asyncio.to_thread(around.server.wait_until_ready)
+    async with httpx.AsyncClient(base_url=around.server.root, timeout=120, headers=around.headers) as client:
+        yield World(around, client)
+        assert await at_rest(client) == {}
+    assert await asyncio.to_thread(around.server.stop) == 0
+
+
 @pytest.fixture(scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def worlds(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[World]]:
+    """One with its ledger in PostgreSQL, one with SQLite; they start at once."""
     redis = RedisServer()
     redis.start()
-    with postgres_server() as postgres:
-        around = Surroundings(tmp_path_factory.mktemp("world"), redis, postgres)
-        with around.server as server:
-            await asyncio.to_thread(server.wait_until_ready)
-            async with httpx.AsyncClient(base_url=server.root, timeout=120, headers=around.headers) as client:
-                yield World(around, client)
-                assert await at_rest(client) == {}
-            assert await asyncio.to_thread(server.stop) == 0
-    redis.stop()
+    async with AsyncExitStack() as stack:
+        stack.callback(redis.stop)
+        databases = (stack.enter_context(postgres_server()), None)
+        arounds = [Surroundings(tmp_path_factory.mktemp("world"), redis, database) for database in databases]
+        for around in arounds:
+            stack.enter_context(around.server)
+        yield [await stack.enter_async_context(inhabited(around)) for around in arounds]
+
+
+@pytest.fixture(scope="module")
+def world(worlds: list[World]) -> World:
+    """With PostgreSQL."""
+    return worlds[0]
 
 
 async def test_the_store_of_the_limits(world: World) -> None:
@@ -92,6 +107,22 @@ async def test_the_ledgers_database_and_then_the_disk_too(world: World) -> None:
     world.around.free_disk()
     await world.shows("electron_ledger_pending", 0)
     postgres.start()
+    await world.shows("electron_ledger_up", 1)
+    await world.answered()
+    await world.all_recorded()
+
+
+async def test_the_disk_of_a_ledger_in_sqlite(worlds: list[World]) -> None:
+    """Database and journal are on it, and the log: memory takes over from all of them."""
+    world = worlds[1]
+    await world.answered()
+    await world.all_recorded()
+    world.around.fill_disk()
+    for _ in range(3):
+        await world.answered()
+    await until(lambda: world.holds_rows(CALLS))
+    world.around.free_disk()
+    await world.shows("electron_ledger_pending", 0)
     await world.shows("electron_ledger_up", 1)
     await world.answered()
     await world.all_recorded()

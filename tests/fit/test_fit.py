@@ -95,6 +95,8 @@ def test_every_preset_is_here() -> None:
         ("qwen3-8b", {}, "48gb", 32768, 500, "500 calls of 4,096 tokens need 281.2 GiB of cache"),
         ("qwen3-8b", {}, "h200", 65536, 1, "made for 40,960 tokens, model.context_window is 65,536"),
         ("qwen3-8b", {"tensor_parallel_size": 3}, "h200", 32768, 1, "32 attention heads cannot be shared by 3"),
+        ("qwen3-8b", {"kv_cache_memory_bytes": 40 * GIB}, "48gb", 32768, 1, "kv_cache_memory_bytes asks for 40.0 GiB"),
+        ("qwen3-8b", {"kv_cache_memory_bytes": 5 * GIB}, "80gb", 32768, 16, f"kv_cache_memory_bytes: {9 * GIB}"),
     ],
 )
 def test_what_does_not_fit_is_said_with_numbers(name, engine, card, window, calls, words) -> None:

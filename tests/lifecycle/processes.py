@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import signal
 import sqlite3
 import time
 from collections import Counter
@@ -15,6 +17,8 @@ from tests.conftest import Server
 
 AS_PID_1 = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 LIMIT = 180.0  # seconds, on whatever machine
+# A KV cache for two callers' prompts, but not for their answers.
+PRESSED = ("model.context_window=2048", "engine.kv_cache_memory_bytes=12582912")
 
 
 def as_pid_1() -> tuple[str, ...]:
@@ -45,7 +49,16 @@ async def gauge(client: httpx.AsyncClient, name: str) -> float:
 def served_by(server: Server) -> psutil.Process:
     """The server itself, without what wraps it."""
     process = psutil.Process(server.process.pid)
-    return process.children()[0] if process.name() == "unshare" else process
+    return next(iter(process.children()), process) if process.name() == "unshare" else process
+
+
+def heeds(server: Server, number: signal.Signals) -> bool:
+    """Whether it has said what is to be done at that signal. Process 1 ignores all others."""
+    process = served_by(server)
+    if process.name() == "unshare":  # what its wrapper has begun is not a server yet
+        return False
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 def engine_core(server: Server) -> psutil.Process:

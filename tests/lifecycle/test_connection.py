@@ -1,6 +1,7 @@
 """A connection costs little, however its client behaves. Raw sockets against uvicorn with our protocol."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from server.api.connection import Connection
@@ -117,10 +119,29 @@ async def test_what_is_not_http_gets_the_envelope(garbage: bytes) -> None:
         assert status_and_type(await answer(port, garbage)) == (400, "invalid_request_error")
 
 
+async def test_a_body_that_is_not_http_gets_the_envelope_too() -> None:
+    app = App()
+    async with listening(app) as port:
+        head = b"POST /never HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert status_and_type(await answer(port, head, b"not a size\r\n")) == (400, "invalid_request_error")
+        await app.gone.wait()
+
+
 async def test_pipelined_requests_are_answered_in_turn() -> None:
     async with listening(App(), read_timeout=0.1) as port:
         response = await answer(port, GET * 19 + LAST)
     assert response.count(b"HTTP/1.1 200 OK") == 20
+
+
+async def test_an_answered_request_is_freed_without_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with listening(App()) as port:
+            await answer(port, GET * 19 + LAST)
+        assert sum(type(one) is RequestResponseCycle for one in gc.get_objects()) <= 1  # of the closed connection
+    finally:
+        gc.enable()
 
 
 async def test_who_pipelines_and_goes_is_gone_for_the_request_at_work_too() -> None:

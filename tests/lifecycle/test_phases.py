@@ -102,6 +102,24 @@ async def test_a_second_signal_hurries() -> None:
         await until(lambda: house.ends == 1)
 
 
+async def test_a_second_signal_ends_an_engine_that_takes_its_time() -> None:
+    house = house_with(drain_pause=0, drain_timeout=0)
+    engine = SlowToClose(lambda _: HELLO)
+    async with house.open(lambda _: Model(Words(), engine, FAMILIES["hermes"])):
+        house.lifecycle.hang_up()
+        asyncio.get_running_loop().call_later(0.05, house.lifecycle.hang_up)
+    assert engine.dead and engine.closed
+
+
+class SlowToClose(ScriptedEngine):
+    """Until it is killed."""
+
+    async def close(self) -> None:
+        while not self.dead:  # noqa: ASYNC110  # no event of ours tells
+            await asyncio.sleep(0.01)
+        await super().close()
+
+
 async def test_while_loading_there_is_nothing_to_wait_for() -> None:
     house = house_with(drain_pause=NEVER, drain_timeout=NEVER)
     house.may_load.clear()

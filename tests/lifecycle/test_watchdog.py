@@ -1,10 +1,13 @@
 """A hang is work without a step, however long it takes us to look."""
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.engine.base import EngineStats
-from server.lifecycle.watchdog import Watchdog
+from server.lifecycle.watchdog import Fellows, Watchdog
+from server.processes import seats
 
 
 def stats(steps: int, unfinished: int) -> EngineStats:
@@ -29,3 +32,18 @@ def test_it_barks_exactly_where_the_last_looks_saw_work_and_no_step(moves: list[
         steps += move
         stuck.append(move == 0 and unfinished == 1)
         assert watchdog.look(stats(steps, unfinished)) == (len(stuck) > looks and all(stuck[-looks:]))
+
+
+def test_a_process_that_no_longer_looks_is_seen_by_the_others(tmp_path: Path) -> None:
+    one, other = (Fellows(seat, looks=2) for seat in seats(2, tmp_path))
+    assert [one.look() for _ in range(5)] == [False] * 5  # the other has not begun
+    assert not any(each.look() for _ in range(5) for each in (other, one))
+    assert [one.look() for _ in range(3)] == [False, True, True]
+
+
+def test_a_process_that_is_done_need_not_look(tmp_path: Path) -> None:
+    seat, its = seats(2, tmp_path)
+    one, other = (Fellows(each, looks=2) for each in (seat, its))
+    other.look()
+    its.tally("done").mine = 1
+    assert not any(one.look() for _ in range(5))

@@ -75,7 +75,7 @@ def test_block_trimming_of_the_environment_makes_no_difference(chat, trim, lstri
 def test_tools_come_first_and_do_not_depend_on_the_messages():
     head = render([], [TOOL])
     assert head.startswith("<|im_start|>system\n")
-    assert '"name": "get_weather", "arguments": {"city": {"type": "string"}}' in head
+    assert '{"name": "get_weather", "arguments": {"city": "optional string"}}' in head
     assert render([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}], [TOOL]).startswith(
         head
     )
@@ -85,19 +85,28 @@ def test_tools_come_first_and_do_not_depend_on_the_messages():
 @pytest.mark.parametrize(
     ("function", "offer"),
     [
-        ({"name": "end_call"}, '{"description": "end call", "name": "end_call", "arguments": {}, "required": []}'),
+        ({"name": "end_call"}, '{"name": "end_call", "arguments": {}}\nend call'),
         (
             {
                 "name": "f",
                 "description": 'Say "x".',
-                "parameters": {"properties": {"a": {"enum": [1]}}, "required": ["a"]},
+                "parameters": {
+                    "properties": {
+                        "a": {"enum": [1]},
+                        "b": {"type": "string", "description": 'A "b"'},
+                        "c": {"type": "integer"},
+                        "d": {"type": ["string", "null"], "description": "x"},
+                    },
+                    "required": ["a", "b"],
+                },
             },
-            r'{"description": "Say \"x\".", "name": "f", "arguments": {"a": {"enum": [1]}}, "required": ["a"]}',
+            '{"name": "f", "arguments": {"a": {"enum": [1]}, "b": "string: A \\"b\\"", "c": optional integer, '
+            '"d": optional {"type": ["string", "null"], "description": "x"}}}\nSay "x".',
         ),
     ],
 )
 @pytest.mark.parametrize("wrapped", [True, False])
-def test_a_tool_reads_like_its_call_after_what_it_is_for(function, offer, wrapped):
+def test_a_tool_reads_like_its_call_before_what_it_is_for(function, offer, wrapped):
     tool = {"type": "function", "function": function} if wrapped else function
     assert f"<tools>\n{offer}\n</tools>" in render([], [tool])
 

@@ -5,8 +5,20 @@ from itertools import pairwise
 
 from server.nano import model_path
 from server.nano.train.corpus import conversation
+from server.nano.train.corpus.actions import talk
+from server.nano.train.corpus.scenes import RULE
 from server.nano.train.curriculum import COPYING_KEPT, LONG, MEDIUM, drill_share, longest
-from server.nano.train.data import WIDTH, Encoder, batches, collate
+from server.nano.train.data import (
+    EXACT,
+    NAME_BEGINS,
+    TURN_BEGINS,
+    VALUE_BEGINS,
+    WIDTH,
+    WORDS,
+    Encoder,
+    batches,
+    collate,
+)
 
 ENCODER = Encoder(model_path())
 TRAIN = [conversation(number, drills=0.1) for number in range(400)]
@@ -60,8 +72,17 @@ def test_a_filler_comes_exactly_where_it_is_asked_for():
     for example in TRAIN + HELD_OUT:
         for index, kind in example.kinds.items():
             content = example.messages[index]["content"]
-            assert (content is not None) if kind != "call" else (content is not None) is example.wants_filler
-            assert kind != "call" or content is None or len(content.split()) <= 12
+            calls = "tool_calls" in example.messages[index]
+            assert (content is not None) is (not calls or (kind == "call" and example.wants_filler))
+            assert not calls or content is None or len(content.split()) <= 12
+
+
+def test_who_speaks_on_the_phone_is_told_by_words_that_the_server_knows():
+    for kind in ("voice", "plain"):
+        table = talk()[kind]
+        texts = [f"You are a {role}." for role in table["role"]] + [f"You {work} for Acme." for work in table["work"]]
+        assert [RULE.wanted([text]) for text in texts] == [kind == "voice"] * len(texts)
+    assert not RULE.wanted(talk()["persona"]["more"])
 
 
 def test_no_slot_is_left_unfilled():
@@ -72,17 +93,36 @@ def test_no_slot_is_left_unfilled():
 def test_exactly_what_the_assistant_says_is_marked():
     for example in TRAIN[:100]:
         encoded = ENCODER(example)
-        said = ENCODER.tokenizer.decode([i for i, mine in zip(encoded.ids, encoded.said, strict=True) if mine])
+        said = ENCODER.tokenizer.decode([i for i, mine in zip(encoded.ids, encoded.weights, strict=True) if mine])
         answers = [m for m in example.messages if m["role"] == "assistant"]
         assert said.count("<|im_end|>") == len(answers)
         assert all((m["content"] or "") in said for m in answers)
         assert "<|im_start|>" not in said
 
 
+def test_what_decides_counts_most_and_free_wording_least():
+    example = next(example for example in TRAIN if example.wants_filler and "call" in example.kinds.values())
+    encoded = ENCODER(example)
+    weights = {}
+    for before, token, weight in zip(encoded.ids, encoded.ids[1:], encoded.weights[1:], strict=False):
+        if weight:
+            weights.setdefault(ENCODER.tokenizer.decode([before]), set()).add(weight)
+            weights.setdefault(f"is {ENCODER.tokenizer.decode([token])}", set()).add(weight)
+    assert weights['{"name": "'] == {NAME_BEGINS}
+    assert weights["is </tool_call>"] == {EXACT}
+    assert WORDS in weights["is ."] and WORDS < EXACT < TURN_BEGINS < VALUE_BEGINS <= NAME_BEGINS
+
+
+def test_json_counts_as_a_call_does():
+    example = next(example for example in TRAIN if "json" in example.kinds.values())
+    assert {0.0, EXACT, VALUE_BEGINS} <= set(ENCODER(example).weights)
+    assert WORDS not in ENCODER(example).weights
+
+
 def test_a_batch_predicts_each_marked_token_from_the_one_before_it():
     examples = [ENCODER(example) for example in TRAIN[:6]]
     batch = collate(examples, max(len(example.ids) for example in examples), pad=0)
-    targets = [i for example in examples for i, said in zip(example.ids, example.said, strict=True) if said]
+    targets = [i for example in examples for i, said in zip(example.ids, example.weights, strict=True) if said]
     assert batch.targets.tolist() == targets
     assert batch.ids.flatten()[batch.positions + 1].tolist() == targets
 

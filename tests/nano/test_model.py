@@ -3,11 +3,12 @@ import sys
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from server.nano import model_path
 from server.nano.train.data import Encoder
-from server.nano.train.model import new_model, save_model
+from server.nano.train.model import averaged, new_model, save_model
 
 
 def test_the_path_is_found_without_torch():
@@ -44,3 +45,16 @@ def test_random_weights_follow_the_seed_and_survive_saving(tmp_path):
     save_model(new_model(tokenizer, 1), tmp_path)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert torch.equal(loaded.model.embed_tokens.weight, first.to(torch.bfloat16))
+
+
+def test_the_mean_of_weights_is_the_mean_of_each(tmp_path):
+    tokenizer = Encoder(model_path()).tokenizer.backend_tokenizer
+    others = []
+    for seed in (2, 3):
+        save_model(new_model(tokenizer, seed), tmp_path)
+        others.append((tmp_path / "model.safetensors").rename(tmp_path / f"{seed}.safetensors"))
+    mean = averaged(new_model(tokenizer, 1), others).state_dict()
+    stored = [new_model(tokenizer, 1).state_dict(), *map(load_file, others)]
+    for name, tensor in mean.items():
+        expected = sum(state.get(name, state["model.embed_tokens.weight"]).double() for state in stored) / 3
+        assert torch.allclose(tensor.double(), expected, atol=1e-6)

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from server.nano import model_path
 from server.nano.train.corpus.languages import GREETINGS
-from server.nano.train.tokenizer import MARKUP, SPECIAL, train_tokenizer
+from server.nano.train.tokenizer import BEFORE_NAMES, MARKUP, SPECIAL, train_tokenizer, words_of
 
 SHIPPED = Tokenizer.from_file(str(model_path() / "tokenizer.json"))
 
@@ -65,6 +65,19 @@ def test_marks_are_single_tokens_and_only_turn_marks_are_special(tokenizer):
     special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     assert special == set(SPECIAL)
     assert set(tokenizer.all_special_tokens) == set(SPECIAL)
+
+
+def test_what_stands_before_a_name_is_one_token_wherever_it_stands():
+    for name in ("get_weather", "x", "पुणे"):
+        call = f'<tool_call>\n{{"name": "{name}", "arguments": {{"city": "Pune"}}}}\n</tool_call>'
+        assert [SHIPPED.decode([token]) for token in ids(call)].count(BEFORE_NAMES[0]) == 1
+        assert [SHIPPED.decode([token]) for token in ids(call)].count(BEFORE_NAMES[1]) == 1
+
+
+def test_words_are_tokens_of_letters():
+    words = {SHIPPED.decode([token]).strip() for token in words_of(SHIPPED)}
+    assert {"weather", "the"} <= words
+    assert all(len(word) > 1 and not set(word) & set('0123456789"{}<>_\n') for word in words)
 
 
 def test_the_configuration_names_the_ends(tokenizer):

@@ -8,7 +8,7 @@ from server.nano import model_path
 from server.nano.train.__main__ import main
 from server.nano.train.evaluate import make_exam, score
 from server.nano.train.loop import Options, Trainer
-from server.nano.train.optimizer import WARM_UP, rate_factor
+from server.nano.train.optimizer import FULL_FROM, GENTLE, GENTLE_UNTIL, WARM_UP, rate_factor
 
 SMALL = {"batch_tokens": 512, "every": 2, "questions": 4, "compiled": False}
 
@@ -38,12 +38,26 @@ def test_a_few_steps_lower_the_loss(tmp_path):
     assert score(trainer.model, trainer.encoder, exam)["loss"] < before
 
 
-def test_the_rate_warms_up_stays_and_cools_to_nothing():
-    assert rate_factor(0, None, 1000) == pytest.approx(1 / WARM_UP)
-    assert rate_factor(WARM_UP, None, 1000) == rate_factor(999, None, 1000) == 1.0
-    cooling = [rate_factor(step, 800, 1000) for step in range(800, 1001)]
+def test_the_rate_begins_gently_stays_and_cools_to_nothing():
+    assert rate_factor(0, None, 1000) == pytest.approx(GENTLE / WARM_UP)
+    rising = [rate_factor(step, None, 9000) for step in range(FULL_FROM + 1)]
+    assert rising == sorted(rising)
+    assert rising[WARM_UP] == rising[GENTLE_UNTIL] == GENTLE
+    assert rising[FULL_FROM] == rate_factor(8999, None, 9000) == 1.0
+    cooling = [rate_factor(step, 8800, 9000) for step in range(8800, 9001)]
     assert cooling == sorted(cooling, reverse=True)
     assert (cooling[0], cooling[-1]) == (1.0, 0.0)
+
+
+def test_weights_that_have_learned_go_on_at_the_full_rate(tmp_path):
+    trainer = Trainer(model_path(), Options(steps=2, again=50_000, **SMALL))
+    assert torch.equal(weights(trainer), weights(Trainer(model_path(), Options(steps=2, again=0, **SMALL))))
+    trainer.run(tmp_path / "state.pt")
+    assert trainer.progress.number > 50_000
+    resumed = Trainer(model_path(), Options(steps=4, **SMALL))
+    resumed.load(tmp_path / "state.pt")
+    assert not resumed.progress.gently
+    assert rate_factor(WARM_UP, None, 9000, gently=False) == 1.0
 
 
 def test_the_commands_train_cool_and_write_a_model(tmp_path, monkeypatch):
@@ -52,7 +66,8 @@ def test_the_commands_train_cool_and_write_a_model(tmp_path, monkeypatch):
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(model_path() / name, folder)
     common = ["--every", "1", "--batch-tokens", "512", "--eager", "--questions", "4"]
-    for command in (["train", "--steps", "1", *common], ["cool", "--steps", "1", *common]):
+    average = ["average", str(folder / "model.safetensors")]
+    for command in (["train", "--steps", "1", *common], ["cool", "--steps", "1", "--rate", "0.5", *common], average):
         monkeypatch.setattr("sys.argv", ["train", "--folder", str(folder), "--cache", str(cache), *command])
         main()
     assert json.loads((folder / "config.json").read_text())["architectures"] == ["Qwen3ForCausalLM"]

@@ -26,3 +26,18 @@ def test_everything_in_it_can_still_be_trained():
         if name.endswith(("o_proj.weight", "embed_tokens.weight"))
     }
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in matrices.values())
+
+
+def test_a_fresh_model_finds_the_tool_whose_words_are_in_the_request():
+    """Above chance at once, which is what training starts from: three tools, each asked for by its description."""
+    encoder = Encoder(model_path())
+    tools = {"narbel": "Lock the card.", "wexford": "Check the weather.", "quimby": "Find a parcel."}
+    offered = [{"type": "function", "function": {"name": n, "description": d}} for n, d in tools.items()]
+    for name, description in tools.items():
+        chat = [{"role": "user", "content": description}]
+        prompt = encoder.tokenizer.apply_chat_template(chat, tools=offered, tokenize=False, add_generation_prompt=True)
+        ids = encoder.tokenizer.encode(prompt + '<tool_call>\n{"name": "', return_tensors="pt")
+        with torch.no_grad():
+            logits = FRESH(ids).logits[0, -1]
+        first = {other: int(encoder.tokenizer.encode(other)[0]) for other in tools}
+        assert max(first, key=lambda other: float(logits[first[other]])) == name

@@ -54,10 +54,10 @@ class Case:
     def parser(self, *, tools: bool = True) -> Parser:
         return parser(self.family, tools=tools, thinking_open=self.thinking_open, schemas=self.schemas)
 
-    def parse(self, pieces: Iterable[str]) -> "Case":
+    def parse(self, pieces: Iterable[str], *, cut_off: bool = False) -> "Case":
         """What comes of the pieces."""
         reader = self.parser()
-        events = feed_all(reader, pieces)
+        events = feed_all(reader, pieces, cut_off=cut_off)
         return Case(self.name, self.text, merged(events), reader.failures, reader.cut, self.family)
 
 
@@ -97,8 +97,8 @@ def hermes(*, tools: bool = True) -> Parser:
     return parser("hermes", tools=tools)
 
 
-def feed_all(parser: Parser, pieces: Iterable[str]) -> list[ParserEvent]:
-    return [event for piece in pieces for event in parser.feed(piece)] + list(parser.finish())
+def feed_all(parser: Parser, pieces: Iterable[str], *, cut_off: bool = False) -> list[ParserEvent]:
+    return [event for piece in pieces for event in parser.feed(piece)] + list(parser.finish(cut_off=cut_off))
 
 
 def split(text: str, cuts: Iterable[int]) -> list[str]:
@@ -128,5 +128,13 @@ def merged(events: Sequence[ParserEvent]) -> tuple[str | tuple[str, str], ...]:
     return _joined(shapes)
 
 
-def parse(text: str, pieces: Sequence[str] | None = None, family: str = "hermes", schemas: Schemas = TOOLS) -> Case:
-    return Case("", text, (), family=family, schemas=schemas).parse([text] if pieces is None else pieces)
+def parse(
+    text: str,
+    pieces: Sequence[str] | None = None,
+    family: str = "hermes",
+    schemas: Schemas = TOOLS,
+    *,
+    cut_off: bool = False,
+) -> Case:
+    case = Case("", text, (), family=family, schemas=schemas)
+    return case.parse([text] if pieces is None else pieces, cut_off=cut_off)

@@ -22,6 +22,14 @@ SCHEMA = {
     "required": ["unit", "days", "vip", "when", "tags"],
     "additionalProperties": False,
 }
+# Each as odd as the protocol allows: at the border of what a name may be, or a word of some family's own.
+NAMES = ("2fa_send", "0", "-", "--x", "_", "1-2", "x" * 64, "null", "functions", "function", "commentary", "TOOL_CALLS")
+ONE_ARGUMENT = {
+    "json": '{"a": 1}',
+    "keywords": "a=1",
+    "qwen_xml": "<parameter=a>\n1\n</parameter>",
+    "glm_xml": "<arg_key>a</arg_key><arg_value>1</arg_value>",
+}
 BY_GRAMMAR = [name for name, family in FAMILIES.items() if family.grammar and family.grammar.style != "keywords"]
 
 
@@ -87,3 +95,16 @@ def test_whatever_the_grammar_allows_is_read(name: str, seed: int, compiler: xgr
 def test_the_trigger_begins_the_first_call(name: str) -> None:
     grammar = FAMILIES[name].grammar
     assert grammar is not None and (grammar.opening + grammar.begin).startswith(grammar.trigger)
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.grammar])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tool_of_whatever_name_is_called(family: str, name: str) -> None:
+    form = FAMILIES[family].grammar
+    assert form is not None
+    call = form.begin + name + form.middle + ONE_ARGUMENT[form.style] + form.end
+    text = form.opening + call + form.separator + call + form.closing
+    for pieces in ([text], list(text)):
+        answer = parse(text, pieces, family)
+        assert [(called, json.loads(arguments)) for called, arguments in answer.calls] == [(name, {"a": 1})] * 2
+        assert (answer.content, answer.failures, answer.cut) == ("", 0, False)

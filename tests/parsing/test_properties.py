@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.parsing import FAMILIES
-from tests.parsing.case_files import parse, split
+from server.parsing import FAMILIES, make_parser
+from tests.parsing.case_files import feed_all, merged, parse, split
 
 FRAGMENTS = {
     "qwen3_coder": [
@@ -85,6 +85,28 @@ def test_no_tag_is_spoken_and_only_incomplete_calls_do_not_parse(family: str, da
     assert not any(tag in answer.content for tag in family_tags)
     assert sum(not is_object(arguments) for _, arguments in answer.calls) <= answer.failures + answer.cut
     assert all(name for name, _ in answer.calls)
+
+
+@each_family
+@given(data=st.data(), at=cuts)
+@settings(max_examples=60)
+def test_cut_off_an_answer_lacks_a_less_than_sign_at_its_end_and_nothing_else(
+    family: str, data: st.DataObject, at: list[int]
+) -> None:
+    text = data.draw(ramblings(family)) + data.draw(st.sampled_from(["", "<"]))
+    free, cut = parse(text, family=family), parse(text, split(text, at), family, cut_off=True)
+    assert (cut.calls, cut.failures, cut.cut) == (free.calls, free.failures, free.cut)
+    assert cut.content == free.content or (text.endswith("<") and cut.content == free.content[:-1].rstrip())
+
+
+@given(text=words, at=cuts)
+@settings(max_examples=30)
+def test_a_less_than_sign_is_said_where_no_tag_can_stand(text: str, at: list[int]) -> None:
+    text += "<"
+    for family in FAMILIES:
+        parser = make_parser(family, tools=False, verbatim=True)
+        assert merged(feed_all(parser, split(text, at), cut_off=True)) == (text,)
+        assert parse(text, split(text, at), family, cut_off=True).content == text[:-1].rstrip()
 
 
 @each_family

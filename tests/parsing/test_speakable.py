@@ -3,12 +3,13 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.parsing import make_parser
 from server.parsing.markdown import Markdown
-from server.parsing.speakable import Speakable, Words
+from server.parsing.speakable import Speakable
+from server.parsing.words import Words
 from server.records import Arguments, Reasoning, Text, ToolCall
 from tests.parsing.case_files import Case, feed_all, load_all, merged, split
 
@@ -36,6 +37,20 @@ SAID = {
     "half of a token <|im_e": "half of a token",
     "half of an object {": "half of an object",
     "less than <": "less than <",
+    '<<b>/tool> and {<br/>"a": 1}': '<\n/tool> and {\na": 1}',
+    "Your appointment </has 485.": "Your appointment\n485.",
+    "This is </b bold.": "This is  bold.",
+    "Hm. <tool_call f(1)": "Hm.\nf(1)",
+    "Hello.<|im_end Bye.": "Hello.\nBye.",
+    "The end of </ it.": "The end of\nit.",
+    'It is in Pune"}': "It is in Pune",
+    'Se\nThanks arguments":\n}\n': "Se\nThanks arguments",
+    'Hm. "], so.': "Hm.\n, so.",
+    'Hm. "name": "Pune", "unit": "c"}\nSo.': "Hm.\nSo.",
+    'Say "small": 5, "wait": now, and {x}} or "{y}".': 'Say "small": 5, "wait": now, and {x}\nor "{y}".',
+    'He said "wait"': 'He said "wait"',
+    '{<tool "a" b>': '{\na" b>',
+    'half of a member "wait":': "half of a member",
 }
 FRAGMENTS = [
     *(
@@ -60,6 +75,7 @@ FRAGMENTS = [
         "\n",
         " ",
     ),
+    *('"}', '":', '"], ', '"a"', "<tool ", "</a "),
     *("=", 'x="y"', "</tool>", "<tool>", "</s>", "<br/>", '{"a": 1}', "[TOOL_CALLS]", "Hello.", "**"),
 ]
 MARKUP = re.compile(r'<[|｜][^\s<>|｜]+[|｜]>|</?[a-z]+>|\{\s*"|\[(?:TOOL_CALLS|INST)\]|```')
@@ -83,12 +99,19 @@ def test_any_split_equals_the_whole(text: str, cuts: list[int], strip: bool) -> 
     assert said(split(text, cuts)) == said([text]) == said(list(text))
 
 
-@given(st.lists(st.sampled_from(FRAGMENTS), max_size=20).map("".join))
-def test_no_markup_is_left(text: str) -> None:
-    assert not MARKUP.search(words([text]))
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=20).map("".join), st.booleans())
+@example('{**"a', True)
+@example('{`"a', True)
+@example('{```{<|> "}', True)
+@example("[A<b<｜x'y>", True)
+@example("<para`**city>", True)
+@example("<**para>", True)
+@example("Hm. ```assistantanalysis", False)
+def test_no_markup_is_left(text: str, strip: bool) -> None:
+    assert not MARKUP.search(words([text], Markdown() if strip else None))
 
 
-@given(st.text(alphabet=st.characters(exclude_characters="<{[`"), max_size=50))
+@given(st.text(alphabet=st.characters(exclude_characters='<{[`"}'), max_size=50))
 def test_speech_comes_out_as_it_went_in(text: str) -> None:
     assert words(list(text)) == text
 
@@ -102,6 +125,12 @@ def test_words_flow_and_only_the_beginning_of_a_mark_is_kept_back() -> None:
         " <big,",
         " {x}",
     ]
+
+
+def test_cut_off_a_less_than_sign_at_the_end_begins_a_mark() -> None:
+    for text in ("One < two <", "One < two\n<"):
+        parser = Speakable(make_parser("mistral", tools=True), tools=True, strip_markdown=False)
+        assert merged(feed_all(parser, list(text), cut_off=True)) == ("One < two",)
 
 
 def test_what_had_to_be_dropped_is_a_failure_where_tools_are_offered() -> None:

@@ -51,6 +51,13 @@ def test_text_in_events_out(text: str, events: tuple[object, ...], failures: int
     assert parse(list(text)) == (events, failures, cut)
 
 
+@pytest.mark.parametrize("text", ["Hm. <", "One < two. <", "<call>f {}</call> So. <"])
+def test_cut_off_a_less_than_sign_at_the_end_begins_a_call(text: str) -> None:
+    for pieces in ([text], list(text)):
+        events = merged(feed_all(WholeText(extract, lambda: "call_0"), pieces, cut_off=True))
+        assert events == merged(feed_all(WholeText(extract, lambda: "call_0"), [text[:-1].rstrip()]))
+
+
 def test_speech_flows_before_a_call_may_begin() -> None:
     parser = WholeText(extract)
     assert parser.feed("One moment. ") == [Text("One moment.")]

@@ -175,10 +175,39 @@ def test_what_is_no_schema_of_arguments_is_refused_whatever_was_promised(paramet
         assert raised.value.details[0].path[:4] == ("tools", "1", "function", "parameters")
 
 
-@pytest.mark.parametrize("parameters", [None, {}, {"description": "nothing"}, {"$schema": "x", "title": "t"}])
+NAMELESS = {"type": "object", "properties": {}}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *(None, {}, {"description": "nothing"}, {"$schema": "x", "title": "t"}),
+        *({"type": "object"}, {"properties": {}}, NAMELESS, {**NAMELESS, "required": []}),
+        {**NAMELESS, "additionalProperties": False},
+    ],
+)
 def test_a_tool_without_parameters_takes_none(parameters: dict[str, object] | None) -> None:
-    assert accepts(arguments_of(parameters), call("{}"))
-    assert not accepts(arguments_of(parameters), call('{"a": 1}'))
+    for fields in ({}, *FORCED):
+        grammar = arguments_of(parameters, **fields)
+        assert accepts(grammar, call("{}"))
+        assert not accepts(grammar, call('{"a": 1}'))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *({"additionalProperties": True}, {"additionalProperties": {"type": "integer"}}, {"required": ["a"]}),
+        *({"patternProperties": {"^a$": {}}}, {"minProperties": 1}, {"propertyNames": {"maxLength": 1}}),
+    ],
+)
+def test_one_that_allows_what_it_does_not_name_takes_it(more: dict[str, object]) -> None:
+    for fields in ({}, *FORCED[:2]):
+        assert accepts(arguments_of({**NAMELESS, **more}, **fields), call('{"a": 1}'))
+
+
+def test_a_condition_that_cannot_be_kept_is_not_taken_for_none() -> None:
+    with pytest.raises(InvalidRequest, match="not"):
+        arguments_of({**NAMELESS, "not": {"required": ["a"]}}, tool_choice="required")
 
 
 def test_which_objects_take_more_than_they_list() -> None:

@@ -1,5 +1,6 @@
 """Which system prompts want words before a tool call."""
 
+import re
 import tomllib
 from itertools import product
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_the_sentences_that_are_composed_for_it(rule: AskRule) -> None:
 
 
 def test_neutral_sentences_ask_for_nothing(rule: AskRule) -> None:
-    sentences = [text for texts in talk()["neutral"].values() for text in texts if "phone" not in text]
+    sentences = [text for texts in talk()["neutral"].values() for text in texts if not re.search("phone|call", text)]
     assert [text for text in sentences if rule.wanted([text])] == []
 
 

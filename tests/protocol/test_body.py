@@ -1,10 +1,12 @@
 """From bytes to an object."""
 
+import orjson
 import pytest
 
 from server.errors import InvalidRequest
 from server.protocol import Limits, parse_chat
 from server.protocol.body import deeper_than, read_object
+from server.protocol.limits import MAX_VALUES
 
 LIMITS = Limits(models=("electron",), vocab_size=1000)
 HEAD = b'{"model": "electron", "messages": [{"role": "user", "content": "Hello"}], '
@@ -71,6 +73,40 @@ def test_numbers_beyond_64_bits_are_refused_where_they_count_and_ignored_elsewhe
     with pytest.raises(InvalidRequest) as caught:
         parse_chat(HEAD + b'"seed": -9223372036854775809, "max_tokens": 123456789012345678901234567890}', LIMITS)
     assert {(d.code, d.path) for d in caught.value.details} == {("too_small", ("seed",)), ("too_big", ("max_tokens",))}
+
+
+MANY = {
+    "arrays": b"[],",
+    "objects": b"{},",
+    "numbers": b"1,",
+    "members": b'{"a": 1},',
+    "text": b'"' + b"," * 99 + b'",',
+}
+
+
+@pytest.mark.parametrize("value", MANY.values(), ids=MANY)
+def test_what_has_too_many_values_is_not_decoded(value: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = HEAD + b'"x": [' + value * MAX_VALUES + b"1]}"
+    monkeypatch.setattr(orjson, "loads", None)
+    with pytest.raises(InvalidRequest) as caught:
+        read_object(body)
+    (detail,) = caught.value.details
+    assert (detail.code, detail.path) == ("too_big", ())
+
+
+def test_nor_is_what_hides_them_in_the_text_of_arguments() -> None:
+    arguments = b"\\u007b\\u0022a\\u0022:\\u005b0" + b"\\u002c0" * MAX_VALUES + b"\\u005d\\u007d"
+    call = b'{"id": "c", "function": {"name": "f", "arguments": "' + arguments + b'"}}'
+    with pytest.raises(InvalidRequest) as caught:
+        parse_chat(b'{"model": "electron", "messages": [{"role": "assistant", "tool_calls": [' + call + b"]}]}", LIMITS)
+    (detail,) = caught.value.details
+    assert (detail.code, detail.path[-1]) == ("invalid_string", "arguments")
+
+
+def test_as_many_values_as_a_vocabulary_has_are_taken() -> None:
+    bias = b",".join(b'"%d": 1' % number for number in range(200_000))
+    limits = Limits(models=("electron",), vocab_size=200_000)
+    assert len(parse_chat(HEAD + b'"logit_bias": {' + bias + b"}}", limits).logit_bias) == 200_000
 
 
 def nested(levels: int) -> object:

@@ -169,3 +169,11 @@ def test_the_type_of_a_call_may_be_missing_or_null(chat) -> None:
     untyped = {key: value for key, value in call().items() if key != "type"}
     messages = [{"role": "assistant", "tool_calls": [untyped, call(id="call_2", type=None)]}]
     assert [c.id for c in chat(messages=messages).messages[0].tool_calls] == ["call_1", "call_2"]
+
+
+def test_too_many_calls_are_one_fault(chat, faults) -> None:
+    def turn(count: int) -> list[dict[str, object]]:
+        return [{"role": "assistant", "tool_calls": [call(id=f"call_{n}") for n in range(count)]}]
+
+    assert len(chat(messages=turn(128)).messages[0].tool_calls) == 128
+    assert faults(messages=turn(129)) == [("too_big", ("messages", "0", "tool_calls"))]

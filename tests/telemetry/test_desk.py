@@ -43,6 +43,18 @@ async def test_one_request_everywhere(tmp_path: Path, caplog: pytest.LogCaptureF
     assert f"{row.price:f}" == "0.000006400"
 
 
+def test_a_request_at_work_can_tell_what_it_has_come_to() -> None:
+    desk = Desk(TelemetrySettings(tracing=False), ["electron"], PRICES)
+    with desk.recorder.record("id", "electron", ACME) as meter:
+        meter.see(Delta("Hi", (1, 2), 20, 16))
+        meter.delivered()
+        (so_far,) = desk.recorder.at_work()
+        record = so_far()
+    assert (record.request_id, record.account, record.cause, record.price_nanos) == ("id", "acme", "crash", 0)
+    assert (record.usage.prompt_tokens, record.usage.completion_tokens, record.delivered_tokens) == (20, 2, 2)
+    assert desk.recorder.at_work() == []
+
+
 async def test_without_a_ledger_nothing_is_written(tmp_path: Path) -> None:
     settings = TelemetrySettings(ledger=LedgerSettings(enabled=False, directory=tmp_path / "var"), tracing=False)
     desk = Desk(settings, ["electron"], PRICES)

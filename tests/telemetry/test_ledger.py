@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,51 @@ async def test_the_journal_of_a_living_process_is_left_to_it(
     assert len(list(journal.files())) == 1
 
 
+async def test_what_was_at_work_when_the_process_died_becomes_a_row_unless_it_has_one(
+    tmp_path: Path, clock: Clock, make_record: MakeRecord
+) -> None:
+    settings = LedgerSettings(directory=tmp_path)
+    notes = Journal(tmp_path / "at_work", durable=False)
+    notes.replace([row_of(make_record(name, cause="crash")) for name in ("old", "early")])
+    notes.replace([row_of(make_record(name, cause="crash")) for name in ("ended", "journaled", "early")])
+    journal = Journal(tmp_path / "journal")
+    journal.append([row_of(make_record("journaled", cause="stop"))])
+    async with opened(Ledger(settings, clock)) as ledger:
+        ledger.add(make_record("ended", cause="length"))
+        await ledger.flush()
+        assert await ids_in(settings) == ["ended"]
+        for files in (journal, notes):
+            files.rotate()  # the system gives a dead process's lock back just as this does
+        await ledger.recover()
+    causes = {row.request_id: row.cause for row in await rows_in(settings)}
+    assert causes == {"ended": "length", "journaled": "stop", "early": "crash"}
+    assert list((tmp_path / "at_work").iterdir()) == []
+
+
+async def test_nothing_at_work_is_noted_of_who_closes_well(
+    tmp_path: Path, clock: Clock, make_record: MakeRecord
+) -> None:
+    settings = LedgerSettings(directory=tmp_path, max_loss=0.04)
+    at_work = [lambda: make_record("one", cause="crash")]
+
+    def noted() -> list[Path]:
+        return list((tmp_path / "at_work").glob("*.jsonl"))
+
+    ledger = Ledger(settings, clock)
+    ledger.watch(lambda: at_work)
+    ledger.start()
+    async with asyncio.timeout(60):
+        while not noted():  # noqa: ASYNC110  # a thread writes it
+            await asyncio.sleep(0.01)
+    async with opened(Ledger(settings, clock)) as other:
+        await other.recover()
+    assert await ids_in(settings) == []
+    at_work.clear()
+    await ledger.close()
+    assert noted() == []
+    assert await ids_in(settings) == []
+
+
 async def test_without_database_and_disk_memory_is_bounded(
     tmp_path: Path, clock: Clock, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +337,7 @@ async def test_without_database_and_disk_memory_is_bounded(
     async with opened(Ledger(settings, clock, database)) as ledger:
         with monkeypatch.context() as patch:
             patch.setattr(Journal, "append", full)
+            patch.setattr(Journal, "replace", full)
             for i in range(8):
                 ledger.add(make_record(f"{i}"))
                 await ledger.flush()
@@ -369,6 +416,24 @@ async def test_a_journal_on_the_same_small_disk_keeps_whole_lines(
         await ledger.flush()
         assert ledger.state().pending == 0
     assert await ids_in(settings) == [f"{i:04}" for i in range(300)]
+
+
+def test_after_a_disk_that_was_full_a_journal_goes_on_where_its_last_whole_line_ends(
+    small_disk: Path, make_record: MakeRecord
+) -> None:
+    journal = Journal(small_disk / "journal")
+    rows = [row_of(make_record(f"{i:04}")) for i in range(100)]
+    journal.append(rows[:1])
+    ballast = small_disk / "ballast"
+    fill(ballast)
+    with pytest.raises(OSError, match="No space left"):
+        journal.append(rows)  # some of them fit in what the last block has left
+    ballast.unlink()
+    journal.append(rows)
+    journal.rotate()
+    (file,) = journal.files()
+    assert list(chain.from_iterable(file.chunks())) == [rows[0], *rows]
+    file.close()
 
 
 def fill(file: Path) -> None:

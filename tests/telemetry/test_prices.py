@@ -27,7 +27,7 @@ def test_each_plan_has_its_prices_and_an_unknown_one_the_shipped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "free"), [("disconnect", False), ("length", False), ("drain", False), ("error", True)]
+    ("cause", "free"), [("disconnect", False), ("length", False), ("drain", False), ("error", True), ("crash", True)]
 )
 def test_only_what_the_server_spoiled_is_free(cause: str, free: bool) -> None:
     assert (PLANS.nanos("standard", Usage(20, 3, 16), cause) == 0) == free  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from server.cli import main
 from server.records import Usage
 from server.settings import LedgerSettings, SettingsError
 from server.telemetry.ledger import Ledger
@@ -61,6 +62,17 @@ async def test_sums(
 ) -> None:
     found = await asyncio.to_thread(usage_rows, ledger, by, account, since)  # type: ignore[arg-type]
     assert found == [rows_of(group, requests) for group, requests in expected]
+
+
+async def test_the_command_says_it(ledger: LedgerSettings, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["usage", "--account", "acme", "--by", "day", "--format", "csv"]
+    words += ["--set", f"telemetry.ledger.directory={ledger.directory}"]
+    words += ["--set", f"telemetry.ledger.url={ledger.url.get_secret_value()}"] if ledger.url else []
+    with pytest.raises(SystemExit) as ended:
+        await asyncio.to_thread(main, words)
+    assert ended.value.code == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert [row[:2] for row in rows[1:3]] == [["2026-01-05", "1"], ["2026-01-06", "2"]]
 
 
 async def test_a_ledger_that_was_never_written_is_empty(ledger_settings: LedgerSettings, clock: Clock) -> None:

@@ -1,7 +1,8 @@
-"""`python -m server.nano.train`: make the tokenizer, train, cool down to the shipped weights; in this order."""
+"""`python -m server.nano.train`: make the tokenizer, train, cool down to weights, average some; in this order."""
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from server.nano import model_path
 from server.nano.train.curves import draw
 from server.nano.train.data import Encoder
 from server.nano.train.loop import Options, Trainer
-from server.nano.train.model import new_model, save_model, save_tokenizer
+from server.nano.train.model import averaged, load_model, new_model, save_model, save_tokenizer
 from server.nano.train.vocabulary import make_tokenizer
 
 CACHE = Path.home() / ".cache" / "electron-nano"
@@ -30,14 +31,21 @@ def main() -> None:
         "cool", help="branch off the checkpoint, lower the rate to nothing, write weights and curves"
     )
     cool.add_argument("--steps", type=int, default=400)
+    train.add_argument(
+        "--again", type=int, metavar="NUMBER", help="the weights in the folder learn on, from that conversation"
+    )
+    average = commands.add_parser("average", help="the mean of the folder's weights and of others that began alike")
+    average.add_argument("others", type=Path, nargs="+", help="safetensors files; one that is named twice counts twice")
     for command in (train, cool):
+        command.add_argument("--rate", type=float, default=1.0, help="share of the full rate")
         command.add_argument("--every", type=int, default=200, help="steps between evaluations")
         command.add_argument("--questions", type=int, default=120, help="held-out conversations per evaluation")
         command.add_argument("--batch-tokens", type=int, default=4096)
         command.add_argument("--eager", action="store_true", help="do not compile the layers")
         command.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    {"tokenizer": make_files, "train": train_weights, "cool": cool_down}[arguments.command](arguments)
+    commands_ = {"tokenizer": make_files, "train": train_weights, "cool": cool_down, "average": average_weights}
+    commands_[arguments.command](arguments)
 
 
 def make_files(arguments: argparse.Namespace) -> None:
@@ -47,7 +55,7 @@ def make_files(arguments: argparse.Namespace) -> None:
 
 
 def train_weights(arguments: argparse.Namespace) -> None:
-    trainer = Trainer(arguments.folder, _options(arguments, arguments.steps, 0))
+    trainer = Trainer(arguments.folder, replace(_options(arguments, arguments.steps, 0), again=arguments.again))
     trainer.run(arguments.cache / "steady.pt")
 
 
@@ -62,6 +70,11 @@ def cool_down(arguments: argparse.Namespace) -> None:
     draw(trainer.progress.history, arguments.folder / "curves.png")
 
 
+def average_weights(arguments: argparse.Namespace) -> None:
+    model = load_model(arguments.folder)
+    save_model(averaged(model, arguments.others), arguments.folder)
+
+
 def _options(arguments: argparse.Namespace, steps: int, cool: int) -> Options:
     return Options(
         steps,
@@ -72,6 +85,7 @@ def _options(arguments: argparse.Namespace, steps: int, cool: int) -> Options:
         arguments.questions,
         compiled=not arguments.eager,
         device=arguments.device,
+        rate=arguments.rate,
     )
 
 

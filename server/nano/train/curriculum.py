@@ -1,10 +1,10 @@
 """What is taught when: copying first and short, then real conversations, then longer ones."""
 
-COPYING_FIRST = 1500  # conversations; about the first 200,000 tokens
-COPYING_LAST = 6000
-COPYING_KEPT = 0.06
+COPYING_FIRST = 4000  # conversations; about the first 600,000 tokens
+COPYING_LAST = 10_000
+COPYING_KEPT = 0.4
 SHORT, MEDIUM, LONG = 256, 512, 1024  # tokens
-SHORT_UNTIL, MEDIUM_UNTIL = 8000, 30_000
+SHORT_UNTIL, MEDIUM_UNTIL = 12_000, 40_000
 
 
 def drill_share(number: int) -> float:

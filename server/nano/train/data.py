@@ -12,28 +12,36 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from server.nano.train.corpus import Conversation
-from server.nano.train.tokenizer import MARKUP, SPECIAL, TURN_END, TURN_START
+from server.nano.train.tokenizer import BEFORE_NAMES, MARKUP, SPECIAL, TURN_END, TURN_START
 
 POOL = 256  # conversations from which batches are put together
 WIDTH = 16  # tokens
+CALL = MARKUP[:2]
 MARKS = regex.compile("|".join(regex.escape(mark) for mark in SPECIAL + MARKUP))
+
+
+# How much a token counts that the assistant says. One of many wordings matters little; a call and JSON have one right
+# form; and a few tokens decide everything after them: whether to speak or to call, which tool, which value.
+WORDS, EXACT, TURN_BEGINS, VALUE_BEGINS, NAME_BEGINS = 0.4, 1.0, 2.0, 3.0, 3.0
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids of one conversation, and for each id whether the assistant says it (its turn end included)."""
+    """Token ids of one conversation, and how much each counts: nothing if the assistant does not say it."""
 
     ids: list[int]
-    said: list[bool]
+    weights: list[float]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`ids` [B, T] int64, padded right; `targets` [N] int64 follow the flat positions `positions` [N] int64."""
+    """`ids` [B, T] int64, padded right; `targets` [N] int64 follow the flat positions `positions` [N] int64, and count
+    `weights` [N] float32."""
 
     ids: Tensor
     positions: Tensor
     targets: Tensor
+    weights: Tensor
 
 
 class Encoder:
@@ -43,6 +51,11 @@ class Encoder:
         self.tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(folder))
         self._start, self._end = (self.token(text) for text in (TURN_START, TURN_END))
         self._opening = self.tokenizer.encode(f"{TURN_START}assistant\n")
+        self._call, self._call_end = (self.token(text) for text in CALL)
+        self._before_name = self.tokenizer.encode(BEFORE_NAMES[0])[-1]
+        texts = self.tokenizer.batch_decode([[token] for token in range(len(self.tokenizer))])
+        self._before_value = {token for token, text in enumerate(texts) if text.rstrip().endswith(('":', '": "'))}
+        self._json = {token for token, text in enumerate(texts) if text.startswith("{")}
 
     def token(self, text: str) -> int:
         """The id of an added token."""
@@ -58,12 +71,32 @@ class Encoder:
 
     def __call__(self, conversation: Conversation) -> Encoded:
         ids = self.tokenizer.encode(self.render(conversation))
-        said = [False] * len(ids)
+        weights = [0.0] * len(ids)
         width = len(self._opening)
         for start in (i for i, token in enumerate(ids) if token == self._start and ids[i : i + width] == self._opening):
-            end = ids.index(self._end, start)
-            said[start + width : end + 1] = [True] * (end + 1 - start - width)
-        return Encoded(ids, said)
+            end = ids.index(self._end, start) + 1
+            weights[start + width : end] = self._weigh(ids[start + width : end])
+        return Encoded(ids, weights)
+
+    def _weigh(self, said: list[int]) -> list[float]:
+        """Of each token of one turn of the assistant's."""
+        weights = []
+        exact = json = said[0] in self._json
+        for before, token in zip([self._start, *said], said, strict=False):
+            exact = exact or token in (self._call, self._end)
+            weights.append(self._weight(before, exact))
+            exact = exact and (json or token != self._call_end)
+        return weights
+
+    def _weight(self, before: int, exact: bool) -> float:
+        """Of the token after `before`; `exact`: within a call or JSON."""
+        if before == self._start:
+            return TURN_BEGINS
+        if before == self._before_name:
+            return NAME_BEGINS
+        if exact and before in self._before_value:
+            return VALUE_BEGINS
+        return EXACT if exact else WORDS
 
 
 def batches(
@@ -102,9 +135,9 @@ def _width(example: Encoded) -> int:
 
 def collate(examples: list[Encoded], length: int, pad: int) -> Batch:
     ids = torch.full((len(examples), length), pad)
-    said = torch.zeros(len(examples), length, dtype=torch.bool)
+    weights = torch.zeros(len(examples), length)
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = torch.tensor(example.ids)
-        said[row, : len(example.ids)] = torch.tensor(example.said)
-    targets = said.flatten().nonzero().flatten()
-    return Batch(ids, targets - 1, ids.flatten()[targets])
+        weights[row, : len(example.ids)] = torch.tensor(example.weights)
+    targets = weights.flatten().nonzero().flatten()
+    return Batch(ids, targets - 1, ids.flatten()[targets], weights.flatten()[targets])

@@ -80,8 +80,8 @@ def _mark_turn(
 def _turn_widths(encoded: Encoded) -> list[int]:
     """Number of tokens of each assistant turn."""
     widths, run = [], 0
-    for said in [*encoded.said, False]:
-        if said:
+    for weight in [*encoded.weights, 0.0]:
+        if weight:
             run += 1
         elif run:
             widths.append(run)

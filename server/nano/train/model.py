@@ -1,15 +1,17 @@
 """The architecture, its random beginning, and the folder layout that vLLM and transformers load."""
 
 import json
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from server.nano.train.tokenizer import END_OF_TEXT, TURN_END, TURN_START
+from server.nano.train.tokenizer import BEFORE_NAMES, END_OF_TEXT, TURN_END, TURN_START, words_of
 from server.nano.train.wiring import ROPE_THETA, wire
 
 POSITIONS = 32_768
@@ -40,9 +42,30 @@ def architecture(vocab_size: int, end: int, pad: int) -> Qwen3Config:
 def new_model(tokenizer: Tokenizer, seed: int) -> Qwen3ForCausalLM:
     """Random weights in which copying is wired, float32, the same for the same seed."""
     torch.manual_seed(seed)
-    end, pad = (int(tokenizer.token_to_id(token) or 0) for token in (TURN_END, END_OF_TEXT))
+    start, end, pad = (int(tokenizer.token_to_id(token) or 0) for token in (TURN_START, TURN_END, END_OF_TEXT))
     model = Qwen3ForCausalLM(architecture(tokenizer.get_vocab_size(), end, pad))  # type: ignore[no-untyped-call]
-    wire(model)
+    wire(model, tokenizer.encode(BEFORE_NAMES[0]).ids[-1], start, words_of(tokenizer))
+    return model
+
+
+def load_model(folder: Path) -> Qwen3ForCausalLM:
+    """The weights that lie in `folder`, float32."""
+    model: Qwen3ForCausalLM = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model
+
+
+@torch.no_grad()
+def averaged(model: Qwen3ForCausalLM, others: Sequence[Path]) -> Qwen3ForCausalLM:
+    """`model` with the mean of its weights and of those in `others`, safetensors files.
+
+    Where one learned on from another, on other text, their mean is better than each: what the last batches have left in
+    them differs, and averages out (Wortsman et al., Model soups, 2022).
+    """
+    states = [load_file(file) for file in others]
+    for name, tensor in model.state_dict().items():
+        stored = [state[name].float() for state in states if name in state]  # not the head: it is the embedding's
+        if stored:
+            tensor.copy_(torch.stack([tensor, *stored]).mean(0))
     return model
 
 

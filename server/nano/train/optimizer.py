@@ -1,4 +1,4 @@
-"""Muon for the matrices inside the layers, AdamW for the rest; rates warm up, stay, and cool down on demand."""
+"""Muon for the matrices inside the layers, AdamW for the rest; rates rise, stay, and cool down on demand."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-MATRIX_RATE, OTHER_RATE = 0.003, 0.0015
+MATRIX_RATE, OTHER_RATE = 0.0015, 0.0025
 WARM_UP = 60  # steps
+# What is wired can be lost: at the full rate the noise of the first steps drowns it before it has proved its worth.
+GENTLE, GENTLE_UNTIL, FULL_FROM = 0.4, 400, 1500
 
 
 class Optimizers:
@@ -38,9 +40,12 @@ class Optimizers:
         self._adam.load_state_dict(state["adam"])
 
 
-def rate_factor(step: int, cooling_from: int | None, steps: int) -> float:
-    """Warm-up, then constant; from step `cooling_from` linearly to nothing at `steps`."""
-    warm = min(1.0, (step + 1) / WARM_UP)
+def rate_factor(step: int, cooling_from: int | None, steps: int, gently: bool = True) -> float:
+    """Warm-up, a gentle beginning, then constant; from step `cooling_from` linearly to nothing at `steps`."""
+    rate = min(1.0, (step + 1) / WARM_UP)
+    if gently:
+        risen = min(1.0, max(0.0, (step - GENTLE_UNTIL) / (FULL_FROM - GENTLE_UNTIL)))
+        rate *= GENTLE + (1.0 - GENTLE) * risen
     if cooling_from is None or step < cooling_from:
-        return warm
-    return warm * max(0.0, (steps - step) / (steps - cooling_from))
+        return rate
+    return rate * max(0.0, (steps - step) / (steps - cooling_from))

@@ -28,7 +28,11 @@ PUNCTUATION = r"[^\s\p{L}\p{M}\p{N}]+(?: [^\s\p{L}\p{M}\p{N}]+)*"
 BLANK = r"\n+|\s+(?!\S)|\s"
 # A word keeps its space apart if more than one in this many of its occurrences is copied.
 COPIED_SELDOM = 10
-SPACED = rf" ?{WORD}|\p{{N}}|{PUNCTUATION}|{BLANK}"
+# What stands before a tool's name and before its first argument is one token each: who looks one token back cannot tell
+# a name from any other string after `": "`.
+BEFORE_NAMES = ('{"name": "', '", "arguments": {')
+LITERAL = "|".join(map(regex.escape, BEFORE_NAMES))
+SPACED = rf"{LITERAL}| ?{WORD}|\p{{N}}|{PUNCTUATION}|{BLANK}"
 UNSPACED = rf"{WORD}|\p{{N}}|{PUNCTUATION}|{BLANK}"
 
 
@@ -41,6 +45,8 @@ def train_tokenizer(
     first = _learn(corpus, vocab_size - spaced_words - reserved)
     model = json.loads(first.to_str())["model"]
     vocab, merges = model["vocab"], model["merges"]
+    for text in BEFORE_NAMES:
+        _join(text, vocab, merges)
     for word in islice(_frequent_words(corpus, values, vocab), vocab_size - reserved - len(vocab)):
         merges.append(["Ġ", word])
         vocab["Ġ" + word] = len(vocab)
@@ -48,6 +54,23 @@ def train_tokenizer(
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in MARKUP])
     return tokenizer
+
+
+def words_of(tokenizer: Tokenizer) -> list[int]:
+    """Ids of the tokens of two letters or more and nothing else, with a space before them or not."""
+    added = set(tokenizer.get_added_tokens_decoder())
+    texts = {i: tokenizer.decode([i]) for i in range(tokenizer.get_vocab_size()) if i not in added}
+    return [i for i, text in texts.items() if regex.fullmatch(r" ?[\p{L}\p{M}]{2,}", text)]
+
+
+def _join(text: str, vocab: dict[str, int], merges: list[list[str]]) -> None:
+    """Merges, after all others, that make one token of `text`."""
+    tokenizer = _with_pattern(BPE(vocab=vocab, merges=[(left, right) for left, right in merges]), LITERAL)
+    whole, *rest = tokenizer.encode(text).tokens
+    for piece in rest:
+        merges.append([whole, piece])
+        whole += piece
+        vocab.setdefault(whole, len(vocab))
 
 
 def _learn(corpus: list[str], vocab_size: int) -> Tokenizer:

@@ -8,41 +8,48 @@ OpenAI has it. Asking and forbidding are told sentence by sentence, by words of 
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 
-from server.prompt.filler.scripts import LATIN, script_of
+from server.prompt.filler.wordings import Text, Wording
 
 _TABLE = Path(__file__).with_name("asking.toml")
 _KEPT = 256  # prompts whose verdict is remembered
+_MOST = 2**15  # characters read at either end: a book between them would take seconds
 _SENTENCES = re.compile(r"[.!?\n;:\u0964\u06d4\u061f\u1362\u3002\uff01\uff1f\uff1b\uff1a\u104b\u17d4]+")
 
-Pattern = re.Pattern[str]
 
+class Reading:
+    """What one language says in a text. wordings: of that language, by kind."""
 
-@dataclass(frozen=True)
-class Wordings:
-    """How one language says it. Compiled when first asked for: few of the seventy are."""
+    def __init__(self, text: Text, ends: Sequence[int], wordings: Mapping[str, Sequence[Wording]]) -> None:
+        self._text = text
+        self._ends = ends
+        self._wordings = wordings
 
-    listed: dict[str, list[str]]
+    def asks(self) -> bool:
+        return bool(self._sentences("tool", "before", "say") - self._having("unless"))
 
-    def asks(self, sentence: str) -> bool:
-        return self._all(sentence, "tool", "before", "say") and not self._all(sentence, "unless")
+    def forbids(self) -> bool:
+        return bool(self._sentences("tool", "silent"))
 
-    def forbids(self, sentence: str) -> bool:
-        return self._all(sentence, "tool", "silent")
+    def declares(self) -> bool:
+        return any(self._text.has(wording) for wording in self._wordings.get("voice", ()))
 
-    def declares(self, text: str) -> bool:
-        return self._all(text, "voice")
+    def _sentences(self, *kinds: str) -> set[int]:
+        """Those that have one of each kind."""
+        found = self._having(kinds[0])
+        for kind in kinds[1:]:
+            found = found and found & self._having(kind)
+        return found
 
-    @cached_property
-    def _patterns(self) -> dict[str, Pattern]:
-        return {kind: _any_of(patterns) for kind, patterns in self.listed.items()}
-
-    def _all(self, text: str, *kinds: str) -> bool:
-        return all(kind in self._patterns and self._patterns[kind].search(text) for kind in kinds)
+    def _having(self, kind: str) -> set[int]:
+        wordings = self._wordings.get(kind, ())
+        return {
+            bisect_right(self._ends, start) for wording in wordings for start in self._text.starts(wording, self._ends)
+        }
 
 
 class AskRule:
@@ -55,42 +62,46 @@ class AskRule:
     def __init__(self, asks: Sequence[str] = (), forbids: Sequence[str] = (), shipped: bool = True) -> None:
         self._asks = [re.compile(pattern, re.IGNORECASE) for pattern in asks]
         self._forbids = [re.compile(pattern, re.IGNORECASE) for pattern in forbids]
-        self._languages = [Wordings(row) for row in _read()] if shipped else []
+        self._languages = _languages() if shipped else ()
         self._wanted = lru_cache(maxsize=_KEPT)(self._judged)
         self._declared = lru_cache(maxsize=_KEPT)(self._declares)
 
     def wanted(self, systems: Iterable[str]) -> bool:
         """Whether words are wanted before a call. systems: the system messages."""
-        return self._wanted(unicodedata.normalize("NFC", "\n".join(systems)))
+        return self._wanted(_read_of(systems))
 
     def spoken(self, systems: Iterable[str]) -> bool:
         """Whether the answers are spoken, whatever is said about calls."""
-        text = unicodedata.normalize("NFC", "\n".join(systems))
+        text = _read_of(systems)
         return self._wanted(text) or self._declared(text)
 
     def _declares(self, text: str) -> bool:
-        lowered = text.lower()
-        return any(language.declares(lowered) for language in self._languages)
+        return any(reading.declares() for reading in self._readings(text))
 
     def _judged(self, text: str) -> bool:
         for patterns, verdict in ((self._forbids, False), (self._asks, True)):
             if any(pattern.search(text) for pattern in patterns):
                 return verdict
-        lowered = text.lower()
-        sentences = [sentence for sentence in _SENTENCES.split(lowered) if sentence.strip()]
-        if any(language.forbids(sentence) for language in self._languages for sentence in sentences):
+        readings = self._readings(text)
+        if any(reading.forbids() for reading in readings):
             return False
-        asked = any(language.asks(sentence) for language in self._languages for sentence in sentences)
-        return asked or self._declared(text)
+        return any(reading.asks() or reading.declares() for reading in readings)
+
+    def _readings(self, text: str) -> list[Reading]:
+        lowered = text.lower()
+        ends = [end.start() for end in _SENTENCES.finditer(lowered)]
+        indexed = Text(lowered)
+        return [Reading(indexed, ends, language) for language in self._languages]
 
 
-def _read() -> Iterable[dict[str, list[str]]]:
-    return tomllib.loads(_TABLE.read_text(encoding="utf-8")).values()
+def _read_of(systems: Iterable[str]) -> str:
+    text = "\n".join(systems)
+    if len(text) > 2 * _MOST:
+        text = f"{text[:_MOST]}\n{text[-_MOST:]}"
+    return unicodedata.normalize("NFC", text)
 
 
-def _any_of(patterns: Iterable[str]) -> Pattern:
-    """Any of them, from the beginning of a word where the script tells words apart."""
-    folded = [unicodedata.normalize("NFC", pattern) for pattern in patterns]
-    return re.compile(
-        "|".join(pattern if (script_of([pattern]) or LATIN).word else rf"(?<!\w){pattern}" for pattern in folded)
-    )
+@cache
+def _languages() -> Sequence[Mapping[str, Sequence[Wording]]]:
+    table = tomllib.loads(_TABLE.read_text(encoding="utf-8"))
+    return [{kind: [Wording(each) for each in row[kind]] for kind in row} for row in table.values()]

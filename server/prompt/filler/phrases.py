@@ -1,7 +1,7 @@
 """The table of phrases, and the choice among them."""
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,6 +12,7 @@ from server.prompt.filler.scripts import LATIN, Script, script_of
 Kind = Literal["look_up", "action", "waiting"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+_MOST_WORDS = 15  # of two in one
 _TABLE = Path(__file__).with_name("phrases.toml")
 _FIRST_KINDS: Mapping[Kind, tuple[Kind, ...]] = {
     "look_up": ("look_up", "waiting", "action"),
@@ -32,7 +33,7 @@ class Phrases:
         return {language: script_of(rows["waiting"]) or LATIN for language, rows in self.table.items()}
 
     def choose(self, language: str, kind: Kind, said: Iterable[str], salt: str) -> str:
-        """A phrase that is in none of the texts said before; of another kind, and in the end again, if need be.
+        """A phrase that is in none of the texts said before; of another kind, then two in one, if need be.
 
         salt: what the choice among the unsaid ones is drawn from.
         """
@@ -43,12 +44,28 @@ class Phrases:
             unsaid = [phrase for phrase in listed if bare(phrase) not in spoken]
             if unsaid:
                 return unsaid[crc32(salt.encode()) % len(unsaid)]
-        return min(rows[kind], key=lambda phrase: spoken.rfind(bare(phrase)))
+        pairs = (pair for pair in _pairs(rows, kind) if bare(pair) not in spoken)
+        return next(pairs, None) or min(rows[kind], key=lambda phrase: spoken.rfind(bare(phrase)))
 
 
 def bare(phrase: str) -> str:
     """Without its stop, in lower case."""
     return phrase[:-1].casefold()
+
+
+def within(phrase: str) -> str:
+    """As it is written inside of a sentence."""
+    return phrase if phrase.startswith(("I ", "I'")) else phrase[0].lower() + phrase[1:]
+
+
+def _pairs(rows: Mapping[Kind, Sequence[str]], kind: Kind) -> Iterator[str]:
+    """ "Just a second, please, let me look that up." Two phrases of a conversation in which each has been said."""
+    comma = (script_of(rows["waiting"]) or LATIN).comma
+    for first in rows["waiting"]:
+        for second in rows[kind]:
+            pair = first[:-1] + comma + within(second)
+            if first != second and len(pair.split()) <= _MOST_WORDS:
+                yield pair
 
 
 def read_phrases() -> Phrases:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from server.prompt.filler.asking import AskRule
 from server.prompt.filler.languages import LAST_RESORT, Languages
-from server.prompt.filler.phrases import KINDS, Kind, read_phrases
+from server.prompt.filler.phrases import KINDS, Kind, read_phrases, within
 from server.prompt.filler.scripts import LATIN, script_of
 from server.prompt.filler.sentence import Bounds, sentence_grammar
 from server.prompt.filler.tool_words import kind_of
@@ -97,7 +97,7 @@ class FillerPlanner:
         comma = self._scripts[language].comma
         listed = [phrase for kind in reversed(KINDS) for phrase in self._phrases.table[language][kind]]
         short = [phrase for phrase in listed if len(phrase.split()) <= ENDING_WORDS]
-        endings = [comma + _within(phrase) for phrase in short]
+        endings = [comma + within(phrase) for phrase in short]
         return tuple(ending for ending in endings if len(ending) <= ENDING_CHARACTERS)
 
     def _language(self, request: ChatRequest) -> str:
@@ -131,8 +131,3 @@ def _callable(request: ChatRequest) -> Sequence[Tool]:
 def _common(kinds: Sequence[Kind]) -> Kind:
     """What is true of all of them."""
     return kinds[0] if len(set(kinds)) == 1 else "waiting"
-
-
-def _within(phrase: str) -> str:
-    """As it is written inside of a sentence."""
-    return phrase if phrase.startswith(("I ", "I'")) else phrase[0].lower() + phrase[1:]

@@ -92,9 +92,10 @@ BY_NAME = {script.name: script for script in SCRIPTS}
 def script_of(texts: Iterable[str]) -> Script | None:
     """The script of the first text that has letters of one that is known."""
     for text in texts:
-        counts = {script: script.count(text[-_READ:]) for script in SCRIPTS}
+        end = text[-_READ:]
+        counts = {LATIN: LATIN.count(end)} if end.isascii() else {script: script.count(end) for script in SCRIPTS}
         if any(counts.values()):
-            return _leading(counts)
+            return LATIN if len(counts) == 1 else _leading(counts)
     return None
 
 

@@ -51,6 +51,13 @@ def test_ids_that_are_masked_are_never_drawn() -> None:
     assert set(sample_by_seed(row.expand(100, -1), torch.arange(100)).tolist()) == {40}
 
 
+def test_where_nothing_is_possible_the_id_is_one_of_the_vocabulary_all_the_same() -> None:
+    logits = torch.tensor([[-torch.inf] * 3, [torch.nan] * 3, [-torch.inf, 0.0, -torch.inf]])
+    tokens = sample_by_seed(logits, torch.tensor([1, 2, 3])).tolist()
+    assert tokens[2] == 1
+    assert set(tokens) <= {0, 1, 2}
+
+
 @pytest.mark.parametrize("number, expected", [(0.0, 1), (1 - 2**-32, 3)])
 def test_the_ends_of_the_unit_interval(monkeypatch: pytest.MonkeyPatch, number: float, expected: int) -> None:
     monkeypatch.setattr(sampling, "uniform", lambda seeds: torch.full(seeds.shape, number, dtype=torch.float64))

@@ -25,6 +25,9 @@
 {{- if and (eq $auth "none") (not .Values.networkPolicy.enabled) -}}
   {{- fail "config.admission.auth: none with networkPolicy.enabled: false serves the whole cluster" -}}
 {{- end -}}
+{{- if and (gt (dig "http" "processes" 1 $config | int) 1) (ne $auth "none") (not .Values.redis.existingSecret) -}}
+  {{- fail "config.http.processes > 1 needs redis.existingSecret: else every process has limits of its own, and an account as many times its plan" -}}
+{{- end -}}
 {{- if and $many (not .Values.redis.existingSecret) -}}
   {{- fail "more than one replica needs redis.existingSecret: else every replica has limits of its own, and an account as many times its plan" -}}
 {{- end -}}
@@ -61,5 +64,8 @@
 {{- end -}}
 {{- if and .Values.kvEvents.enabled (dig "engine" "kv_events_config" "" $config) -}}
   {{- fail "config.engine.kv_events_config is set by kvEvents: give one of them" -}}
+{{- end -}}
+{{- if and .Values.kvEvents.enabled (not .Values.networkPolicy.enabled) -}}
+  {{- fail "kvEvents: whoever reaches their port reads every prompt; they need networkPolicy.enabled" -}}
 {{- end -}}
 {{- end -}}

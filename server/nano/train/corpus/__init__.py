@@ -15,4 +15,4 @@ def conversation(seed: int, held_out: bool = False, drills: float = 0.0) -> Conv
     source = Source(Random(f"{'held-out' if held_out else 'train'} {seed}"), held_out)
     if source.chance(drills):
         return drill(source)
-    return source.rng.choices((agent, chat, json_answer), weights=(76, 6, 18))[0](source)
+    return source.rng.choices((agent, chat, json_answer), weights=(70, 6, 24))[0](source)

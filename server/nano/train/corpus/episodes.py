@@ -52,7 +52,7 @@ AND = {
 
 def episode(source: Source, conversation: Conversation, tools: list[Tool]) -> None:
     episodes = (_call, _clarify, _parallel, _chain, no_tool, small_talk)
-    source.rng.choices(episodes, weights=(48, 13, 8, 14, 12, 7))[0](source, conversation, tools)
+    source.rng.choices(episodes, weights=(40, 16, 13, 11, 12, 8))[0](source, conversation, tools)
 
 
 def _call(source: Source, conversation: Conversation, tools: list[Tool]) -> None:
@@ -76,7 +76,7 @@ def _clarify(source: Source, conversation: Conversation, tools: list[Tool]) -> N
     conversation.say("user", ask[0])
     given = ask[1]
     for slot in [slot for slot in tool.parameters if slot in tool.action.required and slot not in given]:
-        conversation.answer("clarify", source.wording(kinds()[tool.action.slots[slot]].question[language]))
+        conversation.answer("clarify", source.pick(kinds()[tool.action.slots[slot]].question[language]))
         given[slot] = values[slot]
         replies = REPLIES[language] if source.chance(0.6) else kinds()[tool.action.slots[slot]].told[language]
         conversation.say("user", fill(source.wording(replies).replace("{}", f"{{{slot}}}"), values, language))
@@ -85,16 +85,26 @@ def _clarify(source: Source, conversation: Conversation, tools: list[Tool]) -> N
 
 def _parallel(source: Source, conversation: Conversation, tools: list[Tool]) -> None:
     """Two requests in one breath, two calls in one turn."""
-    pairs = []
+    ask = two_at_once(source, conversation, tools)
+    if ask is None:
+        return _call(source, conversation, tools)
+    conversation.say("user", ask[0])
+    _use(source, conversation, ask[1])
+
+
+def two_at_once(
+    source: Source, conversation: Conversation, tools: list[Tool]
+) -> tuple[str, list[tuple[Tool, Json]]] | None:
+    """Two requests to one tool or to two, joined, and the calls that they ask for; None where one cannot be put."""
+    texts, calls = [], []
     first = source.pick(tools)
     for tool in (first, first if source.chance(0.6) else source.pick(tools)):
         ask = request_for(source, conversation, tool, values_for(source, conversation, tool.action), complete=True)
         if ask is None:
-            return _call(source, conversation, tools)
-        pairs.append((tool, *ask))
-    joined = source.wording(AND[conversation.language]).format(pairs[0][1], pairs[1][1])
-    conversation.say("user", joined)
-    _use(source, conversation, [(tool, given) for tool, _, given in pairs])
+            return None
+        texts.append(ask[0])
+        calls.append((tool, ask[1]))
+    return source.wording(AND[conversation.language]).format(*texts), calls
 
 
 def _chain(source: Source, conversation: Conversation, tools: list[Tool]) -> None:
@@ -132,8 +142,8 @@ def no_tool(source: Source, conversation: Conversation, tools: list[Tool]) -> No
 
 def small_talk(source: Source, conversation: Conversation, tools: list[Tool]) -> None:
     pair = source.pick(talk()["smalltalk"][conversation.language])
-    conversation.say("user", source.wording(pair["user"]))  # type: ignore[index]
-    conversation.answer("small_talk", source.wording(pair["agent"]))  # type: ignore[index]
+    conversation.say("user", source.wording(pair["user"]))  # type: ignore[index]  # a table of pairs, not of texts
+    conversation.answer("small_talk", pair["agent"])  # type: ignore[index]  # likewise
 
 
 def _use(source: Source, conversation: Conversation, calls: list[tuple[Tool, Json]], again: bool = False) -> None:

@@ -59,7 +59,7 @@ def said_result(source: Source, conversation: Conversation, action: Action, know
     """The sentence that reads a result back, and the values in it."""
     wording = action.wording[conversation.language]
     fitting = [t for t in source.side(wording.answer) if set(SLOT.findall(t)) <= known.keys()]
-    text = source.pick(fitting or [t for t in wording.answer if set(SLOT.findall(t)) <= known.keys()])
+    text = source.pick(fitting[:3] or [t for t in wording.answer if set(SLOT.findall(t)) <= known.keys()])
     return fill(text, known, conversation.language), [str(known[slot]) for slot in SLOT.findall(text)]
 
 
@@ -71,7 +71,7 @@ def filler_for(source: Source, conversation: Conversation, call: tuple[Tool, Jso
     generic = talk()["filler_again" if again else "filler"][language]
     cores = [core for core in wording.do if set(SLOT.findall(core)) <= given.keys()]
     fitting = [text for text in wording.filler if set(SLOT.findall(text)) <= given.keys()]
-    if again or source.chance(0.3):
+    if again or source.chance(0.15):
         return source.wording(generic)
     composed = cores and (not fitting or source.chance(0.7))
     text = framed(source, "filler", language, source.pick(cores)) if composed else source.wording(fitting or generic)

@@ -9,25 +9,28 @@ from server.nano.train.corpus.phrases import fill
 from server.nano.train.corpus.source import Source
 from server.nano.train.corpus.tools import make_tool
 from server.nano.train.corpus.values import kinds, value
+from server.prompt.filler.asking import AskRule
+
+RULE = AskRule()  # the server's: what the model says of its own accord and what the server sees to are one
 
 
 def agent(source: Source) -> Conversation:
     """A phone agent with one to five tools and one to four things to do."""
-    language = source.rng.choices(("en", "hi", "es"), weights=(76, 12, 12))[0]
-    mode = source.rng.choices(("asks", "none", "forbids"), weights=(50, 38, 12))[0]
-    conversation = Conversation(language, mode == "asks")
+    language = source.rng.choices(("en", "hi", "es"), weights=(84, 8, 8))[0]
+    mode = source.rng.choices(("asks", "none", "forbids"), weights=(40, 48, 12))[0]
+    conversation = Conversation(language)
     count = source.rng.choices((1, 2, 3, 4, 5), weights=(30, 25, 20, 13, 12))[0]
     tools = [make_tool(source, action) for action in _actions(source, language, count)]
     conversation.tools = [tool.schema for tool in tools]
     _system(source, conversation, mode)
-    for _ in range(source.rng.choices((1, 2, 3, 4), weights=(20, 30, 30, 20))[0]):
+    for _ in range(source.rng.choices((1, 2, 3, 4), weights=(10, 25, 35, 30))[0]):
         episode(source, conversation, tools)
     return conversation
 
 
 def chat(source: Source) -> Conversation:
     """Small talk and requests, with no tool at hand."""
-    conversation = Conversation(source.rng.choices(("en", "hi", "es"), weights=(70, 15, 15))[0])
+    conversation = Conversation(source.rng.choices(("en", "hi", "es"), weights=(80, 10, 10))[0])
     _system(source, conversation, "none")
     for _ in range(source.rng.randint(1, 3)):
         (small_talk if source.chance(0.75) else no_tool)(source, conversation, [])
@@ -35,22 +38,27 @@ def chat(source: Source) -> Conversation:
 
 
 def json_answer(source: Source) -> Conversation:
-    """A JSON object with the asked keys, its values taken from a sentence or two."""
+    """JSON objects with the asked keys, their values taken from a sentence or two each."""
     conversation = Conversation()
+    if source.chance(0.75):
+        conversation.say("system", source.wording(talk()["json"]["systems"]))
+    for _ in range(source.rng.choices((1, 2, 3, 4), weights=(25, 25, 25, 25))[0]):
+        _extract(source, conversation)
+    return conversation
+
+
+def _extract(source: Source, conversation: Conversation) -> None:
     text = _facts(source)
     slots = {kind: value(source, kind, "en") for kind in sorted(set(SLOT.findall(text)))}
     chosen = source.rng.sample(sorted(slots), source.rng.randint(1, min(4, len(slots))))
     keys = {kind: _key(source, kind) for kind in chosen}
     if len(set(keys.values())) < len(keys):
         keys = {kind: kind for kind in chosen}
-    if source.chance(0.75):
-        conversation.say("system", source.wording(talk()["json"]["systems"]))
     ask = _json_request(source)
     for mark, words in (("{text}", fill(text, slots, "en")), ("{keys}", _listed(source, list(keys.values())))):
         ask = ask.replace(mark, words)
     conversation.say("user", ask)
     conversation.answer("json", json.dumps({keys[kind]: slots[kind] for kind in chosen}, ensure_ascii=False))
-    return conversation
 
 
 def _json_request(source: Source) -> str:
@@ -79,7 +87,9 @@ def _facts(source: Source) -> str:
 
 
 def _key(source: Source, kind: str) -> str:
-    return kind if source.chance(0.3) else source.wording(kinds()[kind].names)
+    """What the value is called: what words like these mean is known, but some are longer, so that they are copied."""
+    name = kind if source.chance(0.3) else source.pick(kinds()[kind].names)
+    return f"{source.word()}_{name}" if source.chance(0.15) else name
 
 
 def _listed(source: Source, keys: list[str]) -> str:
@@ -113,7 +123,7 @@ def _actions(source: Source, language: str, count: int) -> list[Action]:
 def _system(source: Source, conversation: Conversation, mode: str) -> None:
     language = conversation.language if source.chance(0.5) else "en"
     table = {name: talk()[name][language] for name in ("personas", "asks_for_filler", "forbids_filler", "neutral")}
-    parts = [source.wording(table["personas"])] if source.chance(0.85) else []
+    parts = [_persona(source, table["personas"], mode)] if source.chance(0.85) else []
     extra = [source.wording(table["neutral"])] if source.chance(0.35) else []
     if mode != "none":
         composed = language == "en" and source.chance(0.65)
@@ -123,11 +133,34 @@ def _system(source: Source, conversation: Conversation, mode: str) -> None:
     parts = [text.format(company=source.name(), name=source.name()) if "{" in text else text for text in parts + extra]
     if mode == "none" and source.chance(0.15):
         return
+    conversation.wants_filler = mode == "asks" or (mode == "none" and RULE.wanted(parts))
     if source.chance(0.1):
         for part in parts:
             conversation.say("system", part)
     elif parts:
         conversation.say("system", " ".join(parts))
+
+
+def _persona(source: Source, personas: list[str], mode: str) -> str:
+    """Who the agent is. A voice agent speaks before it calls; where nothing is said about that, half are none."""
+    if personas is talk()["personas"]["en"] and source.chance(0.6):
+        return _composed_persona(source, "plain" if source.chance(0.55) else "voice")
+    known = source.side(personas)
+    plain = [text for text in known if not RULE.wanted([text])]
+    return source.pick(plain if mode == "none" and plain and source.chance(0.55) else known)
+
+
+def _composed_persona(source: Source, kind: str) -> str:
+    table = talk()["persona"]
+    while True:
+        if source.chance(0.35):
+            text = f"You {source.pick(talk()[kind]['work'])} for {{company}}.{source.pick(table['more'])}"
+        else:
+            of, manner, role = source.pick(table["of"]), source.pick(table["manner"]), source.pick(talk()[kind]["role"])
+            article = "the" if of.startswith(" of") else "an" if (manner + role)[0] in "aeiou" else "a"
+            text = f"You are {article} {manner}{role}{of}.{source.pick(table['more'])}"
+        if source.owns(text):
+            return text
 
 
 def _composed_request(source: Source, asks: bool) -> str:

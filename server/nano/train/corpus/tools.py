@@ -28,11 +28,15 @@ class Tool:
         return {"type": "function", "function": {"name": self.name, "arguments": arguments}}
 
 
-def make_tool(source: Source, action: Action) -> Tool:
+def make_tool(source: Source, action: Action, bare: bool = False) -> Tool:
+    """A tool for `action`; a bare one takes no arguments."""
     name, described = _tool_name(source, action)
     parameters: dict[str, str] = {}
     properties: dict[str, Json] = {}
-    for slot in sorted(action.slots, key=lambda _: source.rng.random()) if source.chance(0.3) else action.slots:
+    slots = [] if bare else list(action.slots)
+    if source.chance(0.3):
+        source.rng.shuffle(slots)
+    for slot in slots:
         parameter, schema = _parameter(source, slot, action.slots[slot], set(properties))
         parameters[slot], properties[parameter] = parameter, schema
     function: Json = {"name": name}
@@ -66,7 +70,7 @@ def _tool_name(source: Source, action: Action) -> tuple[str, bool]:
 
 def _parameter(source: Source, slot: str, kind: str, taken: set[str]) -> tuple[str, Json]:
     row = kinds()[kind]
-    candidates = [source.wording(row.names), slot, source.word()]
+    candidates = [source.pick(row.names), slot, source.word()]
     names = [candidates[source.rng.choices(range(3), weights=(60, 25, 15))[0]], *candidates, f"{slot}_{source.word()}"]
     name = next(name for name in names if name not in taken)
     schema: Json = {"type": NUMBERS.get(kind, "string")}
