@@ -5,6 +5,9 @@ PORT   ?= 8000
 CONFIG ?= configs/nano.yaml
 EXTRAS := [test,check]
 
+# What vLLM and torch bring takes Python half a minute to compile; each process would do it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: serve test image-test check clean
 
 serve: $(VENV)/.server  ## run the server; PORT= and CONFIG= change where and what

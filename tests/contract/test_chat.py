@@ -73,7 +73,9 @@ def test_streamed_equals_collected(client: openai.OpenAI, seed: int, options: di
 
 
 def test_the_same_seed_gives_the_same_text_and_others_do_not(client: openai.OpenAI) -> None:
-    texts = [whole(client, seed=seed, temperature=2).choices[0].message.content for seed in (5, 5, 6, 7, 8)]
+    # What a trained model means to say hangs on no seed; what it says after its end does.
+    free = {"temperature": 2, "extra_body": {"min_tokens": 24}}
+    texts = [whole(client, seed=seed, **free).choices[0].message.content for seed in (5, 5, 6, 7, 8)]
     assert texts[0] == texts[1]
     assert len(set(texts)) > 1
 

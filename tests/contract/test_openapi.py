@@ -28,15 +28,19 @@ def shorten(body: object) -> None:
     """Leave what is generated as it is, but let no answer run on to the end of the window."""
     if not isinstance(body, dict):
         return
-    for name in ("max_tokens", "max_completion_tokens"):
-        if isinstance(body.get(name), int):
-            body[name] = min(body[name], 4)
-    if body.get("max_tokens") is None and body.get("max_completion_tokens") is None:
-        body["max_tokens"] = 4
+    body["max_tokens"] = _few(body.get("max_tokens"))  # the only one that /completions knows
+    if body.get("max_completion_tokens") is not None:
+        body["max_completion_tokens"] = _few(body["max_completion_tokens"])
+
+
+def _few(tokens: object) -> object:
+    if tokens is None:
+        return 4
+    return min(tokens, 4) if isinstance(tokens, (int, float)) and not isinstance(tokens, bool) else tokens
 
 
 @schema.parametrize()
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_operation(server, case: schemathesis.Case) -> None:
     shorten(case.body)
     response = case.call(base_url=server.root, timeout=300)
