@@ -19,6 +19,7 @@ from server.nano.train.data import Batch, Encoded, Encoder, batches
 from server.nano.train.evaluate import make_exam, score
 from server.nano.train.model import load_model, new_model
 from server.nano.train.optimizer import Optimizers, rate_factor
+from server.nano.train.precision import quick_dtype
 from server.nano.train.threads import PoliteThreads
 
 SAVE_EVERY = 25  # steps; an interruption loses no more
@@ -108,12 +109,16 @@ class Trainer:
 
     def _step(self, batch: Batch) -> float:
         cooling = self.options.steps - self.options.cool if self.options.cool else None
-        with torch.autocast(self.options.device, torch.bfloat16):
+        with self._autocast():
             loss = self._loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         factor = rate_factor(self.progress.step, cooling, self.options.steps, self.progress.gently)
         self.optimizers.step(self.options.rate * factor)
         return float(loss.detach())
+
+    def _autocast(self) -> torch.autocast:
+        dtype = quick_dtype(self.options.device)
+        return torch.autocast(self.options.device, dtype, enabled=dtype is not torch.float32)
 
     def _loss(self, batch: Batch) -> Tensor:
         device = self.options.device
@@ -130,7 +135,7 @@ class Trainer:
         progress.seconds += seconds
 
     def _evaluate(self, exam: Any, loss: float) -> None:
-        with torch.autocast(self.options.device, torch.bfloat16):
+        with self._autocast():
             scores = score(self.model, self.encoder, exam)
         row = {"step": self.progress.step, "tokens": self.progress.tokens, "seconds": round(self.progress.seconds)}
         self.progress.history.append(

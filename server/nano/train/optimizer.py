@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from server.nano.train.muon import Muon
+
 MATRIX_RATE, OTHER_RATE = 0.0015, 0.0025
 WARM_UP = 60  # steps
 # What is wired can be lost: at the full rate the noise of the first steps drowns it before it has proved its worth.
@@ -19,7 +21,7 @@ class Optimizers:
         matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
         inside = {id(p) for p in matrices}
         others = [p for p in model.parameters() if id(p) not in inside]
-        self._muon = torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+        self._muon = Muon(matrices, lr=MATRIX_RATE, weight_decay=0.02)
         self._adam = torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.95), weight_decay=0.0)
         self._parameters: Iterable[Tensor] = list(model.parameters())
 
@@ -29,7 +31,7 @@ class Optimizers:
         for optimizer, rate in ((self._muon, MATRIX_RATE), (self._adam, OTHER_RATE)):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-            optimizer.step()  # type: ignore[no-untyped-call]
+            optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, Any]:
