@@ -31,6 +31,7 @@ TESTED = {
     "electron-server keys revoke": "tests/test_readme.py::test_keys_are_made_listed_and_revoked_as_the_readme_says",
     "electron-server usage": "tests/telemetry/test_usage.py::test_the_command_says_it",
     "promtool check rules": "tests/telemetry/test_expressions.py::test_promtool",
+    "python -m benchmarks.grammar_cost": "tests/benchmarks/test_grammar_cost.py::test_a_vocabulary_of_bytes",
     "python -m benchmarks.picker": "tests/deploy/test_gateway.py::test_the_picker_finds_its_figures_in_our_page",
     "python -m benchmarks.voice --url": "tests/benchmarks/test_voice.py::test_calls_to_a_real_server_are_measured",
     "python -m benchmarks.voice compare": "tests/benchmarks/test_voice.py::test_compare_says_how_many_times_better",
