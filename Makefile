@@ -4,18 +4,25 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 CONFIG ?= configs/nano.yaml
 EXTRAS := [test,check]
+# Beginnings of the tests that neither start a server nor wait for one: they can run beside the others.
+UNITS  := tests/test_ tests/admission tests/fit tests/nano tests/parsing tests/prompt tests/protocol
 
 # What vLLM and torch bring takes Python half a minute to compile; each process would do it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test image-test check clean
+.PHONY: serve test live units image-test check clean
 
 serve: $(VENV)/.server  ## run the server; PORT= and CONFIG= change where and what
 	$(BIN)/electron-server serve --config $(CONFIG) --port $(PORT)
 
-test: $(VENV)/.tools  ## all tests; a real engine, real stores and real clients among them
+test: live units  ## all tests; a real engine, real stores and real clients among them
+
+live: $(VENV)/.tools
 	.ci/packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(UNITS:%=--deselect=%)
+
+units: $(VENV)/.tools
+	nice $(BIN)/python -m pytest $(wildcard $(UNITS:=*))
 
 image-test: $(VENV)/.tools  ## build the image without a container engine, start it, drain it; minutes
 	.ci/packages image

@@ -21,6 +21,7 @@ BETWEEN = "&|;"  # commands of one line
 # Beginning of a command: the test that runs it, or its like with other names.
 TESTED = {
     "make check": ".ci/run",
+    "make image-test": ".ci/run",
     "make test": ".ci/run",
     "curl -N http://127.0.0.1:8000/v1/chat/completions": "tests/contract/test_quickstart.py::test_curl",
     "electron-server serve": "tests/conftest.py",
@@ -41,7 +42,6 @@ TESTED = {
 UNTESTED = {
     "make serve": "runs until it is stopped; its command is what tests/conftest.py starts",
     "make .venv/.server": "installs; `make test` does the same with more",
-    "make image-test": "minutes; is a test itself",
     "cd": "the shell's",
     ". .venv/bin/activate": "the shell's",
     "git clone": "needs the address of a repository",
