@@ -22,16 +22,17 @@ def chunk(body: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(body), body)
 
 
-def serve(listener: socket.socket, pieces: list[bytes], ready: threading.Semaphore) -> None:
-    """Answers two requests, piece by piece as the client has read the one before."""
+def serve(listener: socket.socket, pieces: list[bytes], ready: threading.Semaphore, requests: int) -> None:
+    """Answers so many, piece by piece as the client has read the one before."""
     connection, _ = listener.accept()
-    for _ in range(2):
-        request = b""
-        while not request.endswith(b"}"):
-            request += connection.recv(65536)
-        for piece in pieces:
-            ready.acquire(timeout=10)
-            connection.sendall(piece)
+    with connection:
+        for _ in range(requests):
+            request = b""
+            while not request.endswith(b"}"):
+                request += connection.recv(65536)
+            for piece in pieces:
+                ready.acquire(timeout=10)
+                connection.sendall(piece)
 
 
 @pytest.mark.parametrize("first", [WORD, CALL])
@@ -47,10 +48,11 @@ def test_the_first_words_or_call_are_the_first_token(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(client.Stream, "hear", heard)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         pieces = [HEAD + chunk(ROLE), chunk(first), chunk(WORD), chunk(USAGE) + chunk(LAST) + b"0\r\n\r\n"]
-        serving = threading.Thread(target=serve, args=(listener, pieces, ready), daemon=True)
+        serving = threading.Thread(target=serve, args=(listener, pieces, ready, 2), daemon=True)
         serving.start()
         results = client.run({"port": listener.getsockname()[1], "streams": [[{"n": 1}, {"n": 2}]]})
         serving.join(10)
+    assert not serving.is_alive()
     assert (len(results.ttfts), len(results.gaps)) == (2, 4)
     assert (results.tokens, results.cached, results.arrivals) == (14, 10, 6)
 
@@ -58,9 +60,12 @@ def test_the_first_words_or_call_are_the_first_token(monkeypatch: pytest.MonkeyP
 def test_an_error_in_the_stream_ends_the_run() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         pieces = [HEAD + chunk(WORD) + chunk(b"event: error\ndata: {}\n\n")]
-        threading.Thread(target=serve, args=(listener, pieces, threading.Semaphore(2)), daemon=True).start()
+        serving = threading.Thread(target=serve, args=(listener, pieces, threading.Semaphore(2), 1), daemon=True)
+        serving.start()
         with pytest.raises(SystemExit, match="failed"):
             client.run({"port": listener.getsockname()[1], "streams": [[{"n": 1}]]})
+        serving.join(10)
+    assert not serving.is_alive()
 
 
 def test_a_conversation_only_grows_so_that_its_prefix_is_cached() -> None:
