@@ -120,7 +120,7 @@ class StreamingLLM(AsyncLLM):
     def __init__(self, *args: Any, pace: Pace, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.output_processor = StreamProcessor(self.output_processor, pace)
-        self.renderer.validate_token_ids = _known_to_be_good  # type: ignore[method-assign]
+        self.renderer.validate_token_ids = _known_to_be_good  # type: ignore[method-assign]  # see there
         self._aborting: set[asyncio.Task[None]] = set()
 
     async def start(

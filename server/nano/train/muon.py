@@ -35,7 +35,9 @@ class Muon(torch.optim.Optimizer):
 
     def _apply(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[matrix]
-        momentum = state.setdefault("momentum", torch.zeros_like(matrix))
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(matrix)
+        momentum = state["momentum"]
         momentum.lerp_(gradient, 1 - group["momentum"])
         update = orthogonal(gradient.lerp(momentum, group["momentum"]))  # Nesterov's
         matrix.mul_(1 - group["lr"] * group["weight_decay"])
